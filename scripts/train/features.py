@@ -1,0 +1,39 @@
+"""Encoder grids of photos, computed once and kept on disk, so that decoder stages need no encoder."""
+
+import os
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from dataset import load_images, normalise
+from encoder import GRID_CELLS, GRID_CHANNELS, LiteEncoder
+from photos import Photo
+
+
+@torch.inference_mode()
+def encode_grids(encoder: LiteEncoder, images: torch.Tensor, mirrored: bool, chunk: int = 32) -> torch.Tensor:
+    """Grids (N, 49, 1280) in bfloat16 of images (N, 224, 224, 3)."""
+    encoder.eval()
+    grids = torch.empty(len(images), GRID_CELLS, GRID_CHANNELS, dtype=torch.bfloat16)
+    for first in tqdm(range(0, len(images), chunk), desc="features", leave=False):
+        pixels = normalise(images[first : first + chunk])
+        if mirrored:
+            pixels = pixels.flip(3).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            grid = encoder(pixels)
+        grids[first : first + chunk] = grid.flatten(2).transpose(1, 2)
+    return grids
+
+
+def cached_grids(encoder: LiteEncoder, photos: list[Photo], path: Path, mirrored: bool) -> torch.Tensor:
+    """Grids from `path`, computed and written first if the file is missing."""
+    if not path.exists():
+        grids = encode_grids(encoder, load_images([photo.path for photo in photos]), mirrored)
+        part = path.with_suffix(".part")
+        torch.save(grids, part)
+        os.replace(part, path)
+    grids = torch.load(path, mmap=True, weights_only=True)
+    if len(grids) != len(photos):
+        raise SystemExit(f"{path} holds {len(grids)} photos, the split has {len(photos)}: remove it")
+    return grids

