@@ -1,0 +1,145 @@
+//! `scenescribe bench`: how long each stage takes here.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use scenescribe::{Captioner, Frame, Latency, PictureReader, Result, TestPattern};
+use serde::Serialize;
+
+use super::model_args::ModelArgs;
+use super::{memory, print_report};
+
+/// Measure how long each stage takes on this machine
+///
+/// Frames after the warm-up are steady state. The picture is decoded once, before the measurement.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Picture to caption again and again [default: a test pattern of 640 x 480 pixels]
+    #[arg(value_name = "PHOTO")]
+    photo: Option<PathBuf>,
+
+    /// Frames to measure
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    frames: u32,
+
+    /// Frames before the measurement, the first one included
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    warm_up: u32,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> ExitCode {
+    print_report(measure(args).map(|report| if args.json { report.json() } else { report.table() }))
+}
+
+/// What is measured, times in milliseconds.
+#[derive(Serialize)]
+struct Report {
+    model: String,
+    open_ms: f64,
+    first_caption_ms: f64,
+    frames: u32,
+    frames_per_second: f64,
+    caption: String,
+    tokens: usize,
+    stages: Vec<Stage>,
+    peak_memory_mb: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Stage {
+    stage: &'static str,
+    p50_ms: f64,
+    p90_ms: f64,
+    p99_ms: f64,
+    max_ms: f64,
+}
+
+fn measure(args: &Args) -> Result<Report> {
+    let start = Instant::now();
+    let mut captioner = args.model.captioner()?;
+    let open_ms = milliseconds(start.elapsed());
+    let mut reader = PictureReader::new();
+    let pattern = TestPattern::new(640, 480);
+    let frame = match &args.photo {
+        Some(photo) => reader.read(photo)?,
+        None => pattern.frame(),
+    };
+    captioner.caption(&frame)?;
+    let first_caption_ms = milliseconds(start.elapsed());
+    for _ in 1..args.warm_up {
+        captioner.caption(&frame)?;
+    }
+    let steady = Instant::now();
+    let latencies = steady_state(&mut captioner, &frame, args.frames)?;
+    let frames_per_second = f64::from(args.frames) / steady.elapsed().as_secs_f64();
+    let caption = captioner.caption(&frame)?;
+    Ok(Report {
+        model: args.model.name(),
+        open_ms,
+        first_caption_ms,
+        frames: args.frames,
+        frames_per_second,
+        caption: caption.text.as_str().into(),
+        tokens: caption.tokens.len(),
+        stages: stages(&latencies),
+        peak_memory_mb: memory::peak_mb(),
+    })
+}
+
+fn steady_state(captioner: &mut Captioner, frame: &Frame, frames: u32) -> Result<Vec<Latency>> {
+    (0..frames).map(|_| captioner.caption(frame).map(|caption| caption.latency)).collect()
+}
+
+fn stages(latencies: &[Latency]) -> Vec<Stage> {
+    let of = |stage, time: fn(&Latency) -> Duration| {
+        let mut times: Vec<_> = latencies.iter().map(time).collect();
+        times.sort();
+        let percentile = |percent: usize| milliseconds(times[(times.len() - 1) * percent / 100]);
+        Stage { stage, p50_ms: percentile(50), p90_ms: percentile(90), p99_ms: percentile(99), max_ms: percentile(100) }
+    };
+    vec![
+        of("preprocess", |latency| latency.preprocess),
+        of("encode", |latency| latency.encode),
+        of("decode", |latency| latency.decode),
+        of("total", Latency::total),
+    ]
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1e3
+}
+
+impl Report {
+    fn json(&self) -> String {
+        let mut line = serde_json::to_string(self).expect("numbers and strings have a JSON form");
+        line.push('\n');
+        line
+    }
+
+    fn table(&self) -> String {
+        let mut table = format!("model          {}\n", self.model);
+        let _ = writeln!(table, "caption        {} ({} tokens)", self.caption, self.tokens);
+        let _ = writeln!(table, "open           {:.1} ms", self.open_ms);
+        let _ = writeln!(table, "first caption  {:.1} ms after the start", self.first_caption_ms);
+        let _ =
+            writeln!(table, "steady state   {:.1} frames a second over {} frames", self.frames_per_second, self.frames);
+        if let Some(peak) = self.peak_memory_mb {
+            let _ = writeln!(table, "peak memory    {peak:.1} MB resident");
+        }
+        let _ = writeln!(table, "\n{:<12}{:>9}{:>9}{:>9}{:>9}", "stage, ms", "p50", "p90", "p99", "max");
+        for Stage { stage, p50_ms, p90_ms, p99_ms, max_ms } in &self.stages {
+            let _ = writeln!(table, "{stage:<12}{p50_ms:>9.2}{p90_ms:>9.2}{p99_ms:>9.2}{max_ms:>9.2}");
+        }
+        table
+    }
+}

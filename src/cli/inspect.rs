@@ -1,0 +1,83 @@
+//! `scenescribe inspect`: what a model is, and what it needs.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use scenescribe::{OperatorCount, Port, Result, TestPattern};
+
+use super::model_args::ModelArgs;
+use super::{memory, print_report};
+
+/// Show a model's inputs, outputs, sizes, operators and memory
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> ExitCode {
+    print_report(report(&args.model))
+}
+
+fn report(args: &ModelArgs) -> Result<String> {
+    let mut captioner = args.captioner()?;
+    let model = captioner.model();
+    let mut report = format!("model       {}\n", args.name());
+    let [height, width] = model.preprocessor.spec().input;
+    let _ = writeln!(report, "input       {width} x {height} pixels, {:?}", model.preprocessor.spec().resize);
+    let rules = model.decoder.rules();
+    let (beam, max_tokens) = (rules.beam, rules.max_tokens);
+    let _ = writeln!(report, "vocabulary  {} tokens", model.vocabulary.len());
+    let _ = writeln!(report, "search      beam {beam}, at most {max_tokens} tokens");
+    let (encoder, decoder) = (&model.encoder, &model.decoder);
+    describe(&mut report, "encoder", encoder.file_len(), [encoder.inputs(), encoder.outputs()], &encoder.operators());
+    describe(&mut report, "decoder", decoder.file_len(), [decoder.inputs(), decoder.outputs()], &decoder.operators());
+    let pattern = TestPattern::new(640, 480);
+    let caption = captioner.caption(&pattern.frame())?;
+    let latency = caption.latency;
+    let _ = writeln!(
+        report,
+        "first frame {:.1?} (preprocess {:.1?}, encode {:.1?}, decode {:.1?} for {} tokens)",
+        latency.total(),
+        latency.preprocess,
+        latency.encode,
+        latency.decode,
+        caption.tokens.len()
+    );
+    let peak = memory::peak_mb().map_or_else(|| "not told by this system".into(), |mb| format!("{mb:.1} MB resident"));
+    let _ = writeln!(report, "peak memory {peak}");
+    Ok(report)
+}
+
+fn describe(
+    report: &mut String,
+    name: &str,
+    bytes: usize,
+    [inputs, outputs]: [&[Port]; 2],
+    operators: &[OperatorCount],
+) {
+    let _ = writeln!(report, "{name:<11} {:.2} MB", bytes as f64 / 1e6);
+    for (way, ports) in [("in", inputs), ("out", outputs)] {
+        for port in ports {
+            let _ = writeln!(report, "  {way:<4}{:<28} {:?} {}", port.name, port.element, shape(port));
+        }
+    }
+    let is_int8 = |operator: &&OperatorCount| operator.arithmetic.contains('8');
+    let (int8, float): (Vec<_>, Vec<_>) = operators.iter().partition(is_int8);
+    let _ = writeln!(report, "  int8  {}", counts(&int8));
+    let _ = writeln!(report, "  other {}", counts(&float));
+}
+
+fn shape(port: &Port) -> String {
+    let dims = port.dims.iter().map(|dim| dim.map_or_else(|| "?".into(), |len| len.to_string()));
+    format!("[{}]", dims.collect::<Vec<_>>().join(", "))
+}
+
+fn counts(operators: &[&OperatorCount]) -> String {
+    if operators.is_empty() {
+        return "none".into();
+    }
+    let count = |kind: &&OperatorCount| format!("{} {} ({})", kind.count, kind.operator, kind.arithmetic);
+    operators.iter().map(count).collect::<Vec<_>>().join(", ")
+}

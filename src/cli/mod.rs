@@ -1,0 +1,72 @@
+//! The command line: arguments in, exit codes out.
+
+mod bench;
+mod caption;
+mod inspect;
+mod logger;
+mod memory;
+mod model_args;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{ArgAction, Parser, Subcommand};
+use scenescribe::{Error, Result};
+
+/// Captions pictures: a photo in, a sentence out
+///
+/// Captions go to standard output, all else to standard error.
+/// Exit codes: 0 success, 1 failure, 2 wrong usage.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Log more to standard error (-vv for every frame)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Caption(caption::Args),
+    Inspect(inspect::Args),
+    Bench(bench::Args),
+}
+
+/// Runs the program.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    logger::init(cli.verbose);
+    scenescribe::quiet_guarded_panics();
+    match cli.command {
+        Command::Caption(args) => caption::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    }
+}
+
+/// Prints what a command found out, or why it could not.
+fn print_report(report: Result<String>) -> ExitCode {
+    match report {
+        Ok(report) => exit_code(io::stdout().write_all(report.as_bytes()), ExitCode::SUCCESS),
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &Error) -> ExitCode {
+    log::error!("{error}");
+    ExitCode::FAILURE
+}
+
+/// What becomes of the program after printing; a reader who has gone away is a normal end.
+fn exit_code(printed: io::Result<()>, otherwise: ExitCode) -> ExitCode {
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            log::error!("cannot write to standard output: {error}");
+            ExitCode::FAILURE
+        }
+        _ => otherwise,
+    }
+}

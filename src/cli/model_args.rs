@@ -1,0 +1,63 @@
+//! The options that choose a model, the same for every command.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use scenescribe::limits::{MAX_BEAM, MAX_TOKENS};
+use scenescribe::{Captioner, Options, Result};
+
+#[derive(Args)]
+pub struct ModelArgs {
+    /// Model folder, instead of the model inside the program
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+
+    /// Width of the beam; 1 is greedy [default: as the model says]
+    #[arg(long, value_name = "N", value_parser = in_range(MAX_BEAM))]
+    beam: Option<u64>,
+
+    /// Most tokens of a caption [default: as the model says]
+    #[arg(long, value_name = "N", value_parser = in_range(MAX_TOKENS))]
+    max_tokens: Option<u64>,
+
+    /// Which graphs to load where the folder has both [default: int8]
+    #[arg(long)]
+    precision: Option<Precision>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Precision {
+    Int8,
+    Float,
+}
+
+fn in_range(max: usize) -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..=max as u64)
+}
+
+impl ModelArgs {
+    /// Opens the model.
+    pub fn captioner(&self) -> Result<Captioner> {
+        let start = Instant::now();
+        let options = Options {
+            beam: self.beam.map(|n| n as usize),
+            max_tokens: self.max_tokens.map(|n| n as usize),
+            precision: self.precision.map(|precision| match precision {
+                Precision::Int8 => scenescribe::Precision::Int8,
+                Precision::Float => scenescribe::Precision::Float,
+            }),
+        };
+        let captioner = match &self.model {
+            Some(folder) => Captioner::open(folder, &options)?,
+            None => Captioner::embedded(&options)?,
+        };
+        log::info!("opened {} in {:.1?}", self.name(), start.elapsed());
+        Ok(captioner)
+    }
+
+    /// Where the model comes from, in words.
+    pub fn name(&self) -> String {
+        self.model.as_ref().map_or_else(|| "the model inside the program".into(), |folder| folder.display().to_string())
+    }
+}

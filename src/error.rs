@@ -1,0 +1,116 @@
+//! What can go wrong, one variant for each thing that a caller can act on.
+
+use std::error::Error as StdError;
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// The result of every fallible call of this library.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a picture got no caption or a model did not open.
+///
+/// Messages name the file and the remedy; the cause from below is kept in `source()`.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A picture or a folder cannot be read at all.
+    #[error("cannot read {}: {cause}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+
+    /// A picture of no bytes, as an interrupted copy leaves it.
+    #[error("{} is empty: copy it again from where it came", path.display())]
+    EmptyFile { path: PathBuf },
+
+    /// A picture file of more bytes than [`crate::limits::MAX_PICTURE_BYTES`].
+    #[error("{} is larger than {limit} bytes: scale the picture down first", path.display())]
+    FileTooLarge { path: PathBuf, limit: u64 },
+
+    /// The bytes are of no picture format that is read here.
+    #[error("{} is not a picture: JPEG, PNG, WebP, BMP and GIF are read", path.display())]
+    NotAPicture { path: PathBuf },
+
+    /// The header promises more pixels than the limits allow; nothing was decoded.
+    #[error(
+        "{} is {width} x {height} pixels, over the limit of {max_side} a side and {max_pixels} in all: scale it down first",
+        path.display()
+    )]
+    PictureTooLarge { path: PathBuf, width: u32, height: u32, max_side: u32, max_pixels: u64 },
+
+    /// The picture is of a known format but cut short or damaged.
+    #[error("{} is cut short or damaged ({cause}): copy it again from where it came", path.display())]
+    BrokenPicture {
+        path: PathBuf,
+        #[source]
+        cause: Box<dyn StdError + Send + Sync>,
+    },
+
+    /// A kind of picture that the decoder does not know, such as a rare colour space.
+    #[error("{} cannot be decoded ({cause}): convert it to a plain RGB JPEG or PNG", path.display())]
+    UnsupportedPicture {
+        path: PathBuf,
+        #[source]
+        cause: Box<dyn StdError + Send + Sync>,
+    },
+
+    /// Pixels whose number does not fit the stated size.
+    #[error("a frame of {width} x {height} pixels needs {expected} bytes of RGB, not {actual}")]
+    FrameSize { width: u32, height: u32, expected: u64, actual: usize },
+
+    /// A folder given to be walked holds no picture.
+    #[error("{} holds no picture (.jpg, .jpeg, .png, .webp, .bmp, .gif)", path.display())]
+    NoPictures { path: PathBuf },
+
+    /// A file of the model folder is not there or cannot be read.
+    #[error("model file {} cannot be read: {cause}; models/README.md lists what a model folder holds", path.display())]
+    ModelFile {
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+
+    /// A JSON file of the model folder does not parse.
+    #[error("model file {} is not what its name says: {cause}", path.display())]
+    ModelJson {
+        path: PathBuf,
+        #[source]
+        cause: serde_json::Error,
+    },
+
+    /// A setting of the model folder is out of range or not supported.
+    #[error("model file {}: {key} is {value}, must be {expected}", path.display())]
+    ModelSetting { path: PathBuf, key: &'static str, value: String, expected: String },
+
+    /// The graph is not valid ONNX, or uses what tract cannot run.
+    #[error("graph {} cannot be loaded: {cause}; export it again with the operators that models/README.md lists", path.display())]
+    GraphLoad {
+        path: PathBuf,
+        #[source]
+        cause: Box<dyn StdError + Send + Sync>,
+    },
+
+    /// The graph runs but its inputs and outputs are not those of the contract.
+    #[error("graph {}: {port} {problem}; models/README.md states the graph contract", path.display())]
+    GraphContract { path: PathBuf, port: String, problem: String },
+
+    /// The graph failed on this picture; the next one may be fine.
+    #[error("graph {} failed while running: {cause}", path.display())]
+    GraphRun {
+        path: PathBuf,
+        #[source]
+        cause: Box<dyn StdError + Send + Sync>,
+    },
+
+    /// The tokenizer and the decoder graph are of different models.
+    #[error("{} has {tokens} tokens but the decoder graph gives {logits} logits: the two files are of different models", path.display())]
+    VocabularySize { path: PathBuf, tokens: usize, logits: usize },
+
+    /// An option beyond the fixed capacities of [`crate::limits`].
+    #[error("{option} is {value}, must be {min} to {max}")]
+    OutOfRange { option: &'static str, value: usize, min: usize, max: usize },
+}

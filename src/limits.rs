@@ -1,0 +1,34 @@
+//! Every fixed capacity of the program, checked when a model or a picture is opened.
+
+/// Longest side of a picture, in pixels; bounds the resize weights and row buffers.
+pub const MAX_PICTURE_SIDE: u32 = 16_384;
+
+/// Pixels of a picture: 64 megapixels, 192 MiB as RGB.
+pub const MAX_PICTURE_PIXELS: u64 = 1 << 26;
+
+/// Bytes of a picture file, also of one that comes through standard input.
+pub const MAX_PICTURE_BYTES: u64 = 256 << 20;
+
+/// Longest side of what an encoder takes, in pixels.
+pub const MAX_INPUT_SIDE: usize = 1_024;
+
+/// Widest beam.
+pub const MAX_BEAM: usize = 8;
+
+/// Tokens of a caption, the end token included.
+pub const MAX_TOKENS: usize = 64;
+
+/// Bytes of a caption's text in UTF-8; a longer one is cut at a word and marked.
+pub const MAX_CAPTION_BYTES: usize = 512;
+
+/// Entries of a vocabulary.
+pub const MAX_VOCABULARY: usize = 131_072;
+
+/// Tensors that enter or leave a graph.
+pub const MAX_PORTS: usize = 128;
+
+/// Bytes of a JSON file in a model folder.
+pub const MAX_JSON_BYTES: u64 = 16 << 20;
+
+/// Bytes of a graph file.
+pub const MAX_GRAPH_BYTES: u64 = 1 << 30;

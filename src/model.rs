@@ -1,0 +1,177 @@
+//! A model: a folder, or the one inside the program, opened into the four stages.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::decoder::Decoder;
+use crate::encoder::Encoder;
+use crate::error::{Error, Result};
+use crate::limits::{MAX_BEAM, MAX_GRAPH_BYTES, MAX_JSON_BYTES, MAX_TOKENS};
+use crate::preprocess::Preprocessor;
+use crate::spec::{GenerationSpec, PreprocessSpec};
+use crate::text::Vocabulary;
+
+/// What the caller may choose when a model is opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Width of the beam, 1 to [`MAX_BEAM`]; else what the model says.
+    pub beam: Option<usize>,
+    /// Most tokens of a caption, 1 to [`MAX_TOKENS`]; else what the model says.
+    pub max_tokens: Option<usize>,
+    /// Which graphs to load where the folder has both; else int8 if it is there.
+    pub precision: Option<Precision>,
+}
+
+/// Which graphs of a folder to load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// `encoder_model_quantized.onnx` and `decoder_model_quantized.onnx`.
+    Int8,
+    /// `encoder_model.onnx` and `decoder_model.onnx`.
+    Float,
+}
+
+/// The stages of a model, each of which can be called alone.
+pub struct Model {
+    /// Frame to pixels.
+    pub preprocessor: Preprocessor,
+    /// Pixels to features.
+    pub encoder: Encoder,
+    /// Features to tokens.
+    pub decoder: Decoder,
+    /// Tokens to text.
+    pub vocabulary: Vocabulary,
+}
+
+impl Model {
+    /// Opens the model inside the program.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for an option beyond the limits.
+    pub fn embedded(options: &Options) -> Result<Self> {
+        Self::from_files(&Files::Embedded, options)
+    }
+
+    /// Opens a model folder.
+    ///
+    /// # Errors
+    /// What is missing, malformed or does not fit together, by file.
+    pub fn open(folder: impl AsRef<Path>, options: &Options) -> Result<Self> {
+        Self::from_files(&Files::Folder(folder.as_ref()), options)
+    }
+
+    fn from_files(files: &Files, options: &Options) -> Result<Self> {
+        let (path, json) = files.json("preprocessor_config.json")?;
+        let preprocessor = Preprocessor::new(PreprocessSpec::parse(&path, &json)?);
+        let (vocabulary_path, json) = files.json("tokenizer.json")?;
+        let vocabulary = Vocabulary::parse(&vocabulary_path, &json)?;
+        let (path, json) = files.json("generation_config.json")?;
+        let rules = options.apply(GenerationSpec::parse(&path, &json, vocabulary.len())?)?;
+        let (path, onnx) = files.graph("encoder_model", options.precision)?;
+        let encoder = Encoder::load(&path, &onnx, preprocessor.spec().input)?;
+        let (path, onnx) = files.graph("decoder_model", options.precision)?;
+        let decoder = Decoder::load(&path, &onnx, encoder.outputs(), rules)?;
+        if vocabulary.len() != decoder.vocabulary_len() {
+            let (tokens, logits) = (vocabulary.len(), decoder.vocabulary_len());
+            return Err(Error::VocabularySize { path: vocabulary_path, tokens, logits });
+        }
+        Ok(Self { preprocessor, encoder, decoder, vocabulary })
+    }
+}
+
+impl Options {
+    fn apply(&self, rules: GenerationSpec) -> Result<GenerationSpec> {
+        let beam = self.beam.unwrap_or(rules.beam);
+        let max_tokens = self.max_tokens.unwrap_or(rules.max_tokens);
+        check_range("beam", beam, MAX_BEAM)?;
+        check_range("max-tokens", max_tokens, MAX_TOKENS)?;
+        Ok(GenerationSpec { beam, max_tokens, ..rules })
+    }
+}
+
+fn check_range(option: &'static str, value: usize, max: usize) -> Result<()> {
+    if (1..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::OutOfRange { option, value, min: 1, max })
+}
+
+/// Where the files of a model are.
+enum Files<'a> {
+    Folder(&'a Path),
+    Embedded,
+}
+
+macro_rules! embedded {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_bytes!(concat!("../models/default/", $name)))),+]
+    };
+}
+
+static EMBEDDED: &[(&str, &[u8])] = embedded![
+    "encoder_model_quantized.onnx",
+    "decoder_model_quantized.onnx",
+    "preprocessor_config.json",
+    "generation_config.json",
+    "tokenizer.json",
+];
+
+impl Files<'_> {
+    fn json(&self, name: &str) -> Result<(PathBuf, Cow<'static, [u8]>)> {
+        let path = self.path(name);
+        let bytes = self.read(name, MAX_JSON_BYTES).map_err(|cause| Error::ModelFile { path: path.clone(), cause })?;
+        Ok((path, bytes))
+    }
+
+    /// The graph of the wanted precision; if none is wanted, the int8 one or else the float one.
+    fn graph(&self, name: &str, precision: Option<Precision>) -> Result<(PathBuf, Cow<'static, [u8]>)> {
+        let quantized = format!("{name}_quantized.onnx");
+        let float = format!("{name}.onnx");
+        let wanted = match precision {
+            Some(Precision::Float) => &float,
+            Some(Precision::Int8) => &quantized,
+            None if self.has(&float) && !self.has(&quantized) => &float,
+            None => &quantized,
+        };
+        let path = self.path(wanted);
+        let bytes =
+            self.read(wanted, MAX_GRAPH_BYTES).map_err(|cause| Error::ModelFile { path: path.clone(), cause })?;
+        Ok((path, bytes))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        match self {
+            Files::Folder(folder) => folder.join(name),
+            Files::Embedded => Path::new("(embedded model)").join(name),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        match self {
+            Files::Folder(folder) => folder.join(name).is_file(),
+            Files::Embedded => EMBEDDED.iter().any(|(embedded, _)| *embedded == name),
+        }
+    }
+
+    fn read(&self, name: &str, limit: u64) -> io::Result<Cow<'static, [u8]>> {
+        match self {
+            Files::Folder(folder) => read_at_most(&folder.join(name), limit).map(Cow::Owned),
+            Files::Embedded => match EMBEDDED.iter().find(|(embedded, _)| *embedded == name) {
+                Some((_, bytes)) => Ok(Cow::Borrowed(*bytes)),
+                None => Err(io::ErrorKind::NotFound.into()),
+            },
+        }
+    }
+}
+
+fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let mut bytes = Vec::with_capacity(file.metadata()?.len().min(limit) as usize);
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {limit} bytes")));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,78 @@
+//! The way of a frame through all stages.
+
+use std::path::Path;
+use std::time::Instant;
+
+use crate::caption::Caption;
+use crate::error::Result;
+use crate::frame::Frame;
+use crate::model::{Model, Options};
+use crate::workspace::Workspace;
+
+/// A model with the memory it needs: frames in, captions out.
+///
+/// ```
+/// use scenescribe::{Captioner, Options, TestPattern};
+///
+/// let mut captioner = Captioner::embedded(&Options::default())?;
+/// let picture = TestPattern::new(320, 240);
+/// let caption = captioner.caption(&picture.frame())?;
+/// println!("{} ({:.0} %)", caption.text, 100.0 * caption.confidence);
+/// # assert!(!caption.text.is_empty());
+/// # Ok::<(), scenescribe::Error>(())
+/// ```
+pub struct Captioner {
+    model: Model,
+    workspace: Workspace,
+}
+
+impl Captioner {
+    /// Uses the model inside the program.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfRange`] for an option beyond the limits.
+    pub fn embedded(options: &Options) -> Result<Self> {
+        Ok(Self::new(Model::embedded(options)?))
+    }
+
+    /// Uses a model folder.
+    ///
+    /// # Errors
+    /// What is missing, malformed or does not fit together, by file.
+    pub fn open(folder: impl AsRef<Path>, options: &Options) -> Result<Self> {
+        Ok(Self::new(Model::open(folder, options)?))
+    }
+
+    /// Allocates every buffer that a frame will need.
+    pub fn new(model: Model) -> Self {
+        let workspace = Workspace::new(&model.preprocessor);
+        Self { model, workspace }
+    }
+
+    /// The stages.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Describes one frame. Allocates nothing itself; what tract allocates inside is freed before the next frame.
+    ///
+    /// # Errors
+    /// [`crate::Error::GraphRun`]; the next frame may be fine.
+    pub fn caption(&mut self, frame: &Frame) -> Result<&Caption> {
+        let Workspace { resize, pixels, best, caption } = &mut self.workspace;
+        let start = Instant::now();
+        self.model.preprocessor.run(frame, resize, pixels);
+        let preprocessed = Instant::now();
+        let features = self.model.encoder.run(pixels)?;
+        let encoded = Instant::now();
+        self.model.decoder.run(features, best)?;
+        caption.is_cut = self.model.vocabulary.write_text(&best.tokens, best.has_ended, &mut caption.text);
+        caption.tokens.clone_from(&best.tokens);
+        caption.confidence = best.confidence();
+        caption.latency.preprocess = preprocessed - start;
+        caption.latency.encode = encoded - preprocessed;
+        caption.latency.decode = encoded.elapsed();
+        log::debug!("captioned a {} x {} frame in {:?}", frame.width(), frame.height(), caption.latency.total());
+        Ok(caption)
+    }
+}

@@ -1,0 +1,30 @@
+//! Where captions go: anything that implements [`embedded_io::Write`].
+
+mod json;
+mod std_io;
+mod text;
+
+use std::io;
+
+use embedded_io::Write;
+
+pub use json::write_json;
+pub use std_io::stdout;
+pub use text::write_text;
+
+/// Lets the formatters of std write to a sink; errors keep their kind and words.
+struct Formatted<'a, W>(&'a mut W);
+
+impl<W: Write> io::Write for Formatted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(io_error)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(io_error)
+    }
+}
+
+fn io_error(error: impl embedded_io::Error) -> io::Error {
+    io::Error::new(error.kind().into(), error.to_string())
+}

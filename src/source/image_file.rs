@@ -1,0 +1,153 @@
+//! Picture files: the one module that imports `image`.
+
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::Path;
+
+use image::metadata::Orientation;
+use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
+
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::guard::{Cause, guarded};
+use crate::limits::{MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS, MAX_PICTURE_SIDE};
+use crate::source::jpeg;
+
+/// Bytes that a decoder may allocate: the largest picture at eight bytes a pixel (16-bit RGBA).
+const MAX_DECODER_BYTES: u64 = 8 * MAX_PICTURE_PIXELS;
+
+/// Reads JPEG, PNG, WebP, BMP and GIF (first frame), upright as EXIF says; keeps its memory from picture to picture.
+///
+/// Transparent pixels are laid over white, 16-bit channels are reduced to eight.
+#[derive(Debug, Default)]
+pub struct PictureReader {
+    file: Vec<u8>,
+    pixels: Vec<u8>, // (height, width, 3)
+}
+
+impl PictureReader {
+    /// A reader that has allocated nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads and decodes a file.
+    ///
+    /// # Errors
+    /// One variant for each way in which a picture can be bad; the reader can go on with the next.
+    pub fn read(&mut self, path: &Path) -> Result<Frame<'_>> {
+        let file = File::open(path).map_err(|cause| Error::Read { path: path.into(), cause })?;
+        self.read_from(file, path)
+    }
+
+    /// Decodes what a stream holds up to its end; `name` only names it in errors.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_from(&mut self, stream: impl Read, name: &Path) -> Result<Frame<'_>> {
+        self.file.clear();
+        let read = stream.take(MAX_PICTURE_BYTES + 1).read_to_end(&mut self.file);
+        read.map_err(|cause| Error::Read { path: name.into(), cause })?;
+        let (width, height) = Decoding { name, file: &self.file }.run(&mut self.pixels)?;
+        Frame::new(width, height, &self.pixels)
+    }
+}
+
+/// One picture on its way from bytes to pixels.
+struct Decoding<'a> {
+    name: &'a Path,
+    file: &'a [u8],
+}
+
+impl Decoding<'_> {
+    fn run(&self, pixels: &mut Vec<u8>) -> Result<(u32, u32)> {
+        let format = self.format()?;
+        if format == ImageFormat::Jpeg && jpeg::complete_len(self.file).is_none() {
+            return Err(self.broken("the end marker is missing".into()));
+        }
+        let size = guarded(|| self.decode(format, pixels)).map_err(|cause| match cause.downcast::<Error>() {
+            Ok(known) => *known,
+            Err(cause) => self.broken(cause),
+        })?;
+        Ok(size)
+    }
+
+    fn format(&self) -> Result<ImageFormat> {
+        let path = || self.name.to_path_buf();
+        if self.file.is_empty() {
+            return Err(Error::EmptyFile { path: path() });
+        }
+        if self.file.len() as u64 > MAX_PICTURE_BYTES {
+            return Err(Error::FileTooLarge { path: path(), limit: MAX_PICTURE_BYTES });
+        }
+        let format = image::guess_format(self.file).ok().filter(ImageFormat::reading_enabled);
+        format.ok_or_else(|| Error::NotAPicture { path: path() })
+    }
+
+    fn decode(&self, format: ImageFormat, pixels: &mut Vec<u8>) -> Result<(u32, u32)> {
+        let mut reader = ImageReader::with_format(Cursor::new(self.file), format);
+        reader.limits(limits());
+        let mut decoder = reader.into_decoder().map_err(|e| self.error(e))?;
+        let (width, height) = decoder.dimensions();
+        self.check_size(width, height)?;
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        if decoder.color_type() == ColorType::Rgb8 && orientation == Orientation::NoTransforms {
+            pixels.resize(decoder.total_bytes() as usize, 0);
+            decoder.read_image(pixels).map_err(|e| self.error(e))?;
+            return Ok((width, height));
+        }
+        let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| self.error(e))?;
+        picture.apply_orientation(orientation);
+        let rgb = flatten(picture);
+        let size = rgb.dimensions();
+        *pixels = rgb.into_raw();
+        Ok(size)
+    }
+
+    fn check_size(&self, width: u32, height: u32) -> Result<()> {
+        let is_small = width <= MAX_PICTURE_SIDE && height <= MAX_PICTURE_SIDE;
+        if is_small && u64::from(width) * u64::from(height) <= MAX_PICTURE_PIXELS {
+            return Ok(());
+        }
+        let (max_side, max_pixels) = (MAX_PICTURE_SIDE, MAX_PICTURE_PIXELS);
+        Err(Error::PictureTooLarge { path: self.name.into(), width, height, max_side, max_pixels })
+    }
+
+    fn error(&self, error: ImageError) -> Error {
+        match error {
+            ImageError::Unsupported(e) => Error::UnsupportedPicture { path: self.name.into(), cause: e.into() },
+            ImageError::IoError(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                self.broken("it ends in the middle".into())
+            }
+            e => self.broken(e.into()),
+        }
+    }
+
+    fn broken(&self, cause: Cause) -> Error {
+        Error::BrokenPicture { path: self.name.into(), cause }
+    }
+}
+
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_DECODER_BYTES);
+    limits
+}
+
+/// To eight bits of RGB, over white.
+fn flatten(picture: DynamicImage) -> RgbImage {
+    if !picture.color().has_alpha() {
+        return picture.into_rgb8();
+    }
+    let rgba = picture.into_rgba8();
+    let over_white = |value: u8, alpha: u8| {
+        let (value, alpha) = (u32::from(value), u32::from(alpha));
+        ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+    };
+    let mut rgb = RgbImage::new(rgba.width(), rgba.height());
+    for (pixel, source) in rgb.pixels_mut().zip(rgba.pixels()) {
+        let [red, green, blue, alpha] = source.0;
+        pixel.0 = [red, green, blue].map(|value| over_white(value, alpha));
+    }
+    rgb
+}

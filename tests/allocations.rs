@@ -1,0 +1,111 @@
+//! Our stages allocate nothing for a frame once they are warm.
+//!
+//! tract allocates inside a graph, so the stages around the graphs are counted one by one, and the whole pipeline against
+//! the graphs alone.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::hint::black_box;
+
+use scenescribe::{Captioner, Hypothesis, Model, Options, TestPattern, Text, sink};
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call is passed on to `System` unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations of this thread during `call`.
+fn allocations(call: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    call();
+    ALLOCATIONS.get() - before
+}
+
+fn tiny(beam: usize) -> Model {
+    let options = Options { beam: Some(beam), ..Options::default() };
+    Model::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny"), &options).unwrap()
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(black_box(vec![0u8; 100]))), 1);
+}
+
+#[test]
+fn preprocessing_allocates_nothing() {
+    let model = tiny(1);
+    let mut buffers = model.preprocessor.buffers();
+    let mut pixels = vec![0.0; model.preprocessor.output_len()];
+    for (width, height) in [(320, 240), (33, 1000), (7, 5)] {
+        let picture = TestPattern::new(width, height);
+        let count = allocations(|| model.preprocessor.run(&picture.frame(), &mut buffers, &mut pixels));
+        assert_eq!(count, 0, "{width} x {height}");
+    }
+}
+
+#[test]
+fn text_allocates_nothing() {
+    let model = tiny(1);
+    let mut text = Text::new();
+    let tokens: Vec<_> = (0..model.vocabulary.len() as u32).take(60).collect();
+    let count = allocations(|| {
+        black_box(model.vocabulary.write_text(&tokens, false, &mut text));
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn sinks_allocate_nothing() {
+    let mut captioner = Captioner::new(tiny(2));
+    let picture = TestPattern::new(64, 64);
+    let caption = captioner.caption(&picture.frame()).unwrap();
+    let mut line = [0u8; 4096];
+    assert_eq!(allocations(|| sink::write_text(&mut &mut line[..], Some(&"a.jpg"), caption).unwrap()), 0);
+    assert_eq!(allocations(|| sink::write_json(&mut &mut line[..], "a.jpg", caption).unwrap()), 0);
+}
+
+#[test]
+fn a_frame_allocates_no_more_than_its_graphs_do() {
+    for beam in [1, 3] {
+        let picture = TestPattern::new(100, 80);
+        let mut stages = tiny(beam);
+        let mut pixels = vec![0.0; stages.preprocessor.output_len()];
+        stages.preprocessor.run(&picture.frame(), &mut stages.preprocessor.buffers(), &mut pixels);
+        let mut best = Hypothesis::default();
+        let mut graphs = 0;
+        for _ in 0..3 {
+            graphs = allocations(|| {
+                let features = stages.encoder.run(&pixels).unwrap();
+                stages.decoder.run(features, &mut best).unwrap();
+            });
+        }
+        let mut captioner = Captioner::new(tiny(beam));
+        for frame in 0..5 {
+            let count = allocations(|| {
+                black_box(captioner.caption(&picture.frame()).unwrap());
+            });
+            assert!(
+                frame < 2 || count == graphs,
+                "frame {frame}, beam {beam}: {count} allocations, {graphs} in the graphs"
+            );
+        }
+    }
+}

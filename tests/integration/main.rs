@@ -1,0 +1,7 @@
+//! The program as its users meet it: arguments and files in, lines and exit codes out.
+
+mod caption;
+mod models;
+mod parity;
+mod pictures;
+mod support;
