@@ -31,6 +31,8 @@ mod engine;
 mod error;
 mod frame;
 mod guard;
+#[allow(dead_code)]
+mod kernels;
 pub mod limits;
 mod model;
 mod pipeline;
