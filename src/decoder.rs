@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::caption::Token;
 use crate::encoder::Features;
-use crate::engine::{Element, Graph, OperatorCount, Port, Value};
+use crate::engine::{Element, Graph, OperatorCount, OperatorTime, Pool, Port, Value};
 use crate::error::{Error, Result};
 use crate::search::{Beams, Hypothesis, NextToken, search};
 use crate::spec::GenerationSpec;
@@ -27,9 +27,15 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Loads the graph for `rules.beam` rows. `path` only names it in errors.
-    pub(crate) fn load(path: &Path, onnx: &[u8], encoder_outputs: &[Port], rules: GenerationSpec) -> Result<Self> {
-        let step = DecoderStep::load(path, onnx, encoder_outputs, rules.beam)?;
+    /// Loads the graph for `rules.beam` rows, to run on `pool`. `path` only names it in errors.
+    pub(crate) fn load(
+        path: &Path,
+        onnx: &[u8],
+        pool: &Pool,
+        encoder_outputs: &[Port],
+        rules: GenerationSpec,
+    ) -> Result<Self> {
+        let step = DecoderStep::load(path, onnx, pool, encoder_outputs, rules.beam)?;
         Ok(Self { step, rules, beams: Box::default() })
     }
 
@@ -61,6 +67,15 @@ impl Decoder {
     /// The rules of the search.
     pub fn rules(&self) -> &GenerationSpec {
         &self.rules
+    }
+
+    /// Runs the first step for `features`, and tells how long each operator took.
+    ///
+    /// # Errors
+    /// [`Error::GraphRun`]; the next picture may be fine.
+    pub fn run_timed(&mut self, features: &Features) -> Result<Vec<OperatorTime>> {
+        self.step.start(features);
+        self.step.graph.run_timed(&self.step.inputs, &mut self.step.outputs)
     }
 
     /// Writes the best caption for `features` into `best`.
@@ -99,8 +114,8 @@ struct DecoderStep {
 }
 
 impl DecoderStep {
-    fn load(path: &Path, onnx: &[u8], encoder_outputs: &[Port], rows: usize) -> Result<Self> {
-        let graph = Graph::load(path, onnx, |port| known_shape(port, encoder_outputs, rows))?;
+    fn load(path: &Path, onnx: &[u8], pool: &Pool, encoder_outputs: &[Port], rows: usize) -> Result<Self> {
+        let graph = Graph::load(path, onnx, pool, |port| known_shape(port, encoder_outputs, rows))?;
         let contract = Contract { graph: &graph, encoder_outputs };
         let feeds = graph.inputs().iter().map(|port| contract.feed(port)).collect::<Result<Vec<_>>>()?;
         if !feeds.iter().any(|feed| matches!(feed, Feed::Tokens)) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::engine::{Element, Graph, OperatorCount, Port, Value};
+use crate::engine::{Element, Graph, OperatorCount, OperatorTime, Pool, Port, Value};
 use crate::error::{Error, Result};
 
 const PIXELS: &str = "pixel_values";
@@ -21,10 +21,10 @@ pub struct Features {
 }
 
 impl Encoder {
-    /// Loads the graph for pictures of `input` height and width. `path` only names it in errors.
-    pub(crate) fn load(path: &Path, onnx: &[u8], input: [usize; 2]) -> Result<Self> {
+    /// Loads the graph for pictures of `input` height and width, to run on `pool`. `path` only names it in errors.
+    pub(crate) fn load(path: &Path, onnx: &[u8], pool: &Pool, input: [usize; 2]) -> Result<Self> {
         let shape = vec![1, 3, input[0], input[1]];
-        let graph = Graph::load(path, onnx, |port| (port.name == PIXELS).then(|| shape.clone()))?;
+        let graph = Graph::load(path, onnx, pool, |port| (port.name == PIXELS).then(|| shape.clone()))?;
         check_input(&graph)?;
         let features = Features { ports: graph.outputs().to_vec(), values: Vec::with_capacity(graph.outputs().len()) };
         Ok(Self { graph, pixels: [Value::zeros(&shape)], features })
@@ -48,6 +48,18 @@ impl Encoder {
     /// What the graph computes on.
     pub fn operators(&self) -> Vec<OperatorCount> {
         self.graph.operators()
+    }
+
+    /// Like [`Encoder::run`], and tells how long each operator took.
+    ///
+    /// # Errors
+    /// [`Error::GraphRun`]; the next picture may be fine.
+    ///
+    /// # Panics
+    /// If `pixels` is not as long as the input is.
+    pub fn run_timed(&mut self, pixels: &[f32]) -> Result<Vec<OperatorTime>> {
+        self.pixels[0].write_f32(|input| input.copy_from_slice(pixels));
+        self.graph.run_timed(&self.pixels, &mut self.features.values)
     }
 
     /// Looks at one picture: `pixels` is (3, height, width), normalised.

@@ -106,6 +106,22 @@ pub enum Error {
         cause: Box<dyn StdError + Send + Sync>,
     },
 
+    /// The environment asks for kernels that this build or this CPU does not have.
+    #[error("{variable}: {cause}; unset it for the fastest kernels of this CPU")]
+    Kernels {
+        variable: &'static str,
+        #[source]
+        cause: Box<dyn StdError + Send + Sync>,
+    },
+
+    /// The system does not start as many threads.
+    #[error("cannot start {count} threads: {cause}; ask for fewer with --threads")]
+    Threads {
+        count: usize,
+        #[source]
+        cause: io::Error,
+    },
+
     /// The tokenizer and the decoder graph are of different models.
     #[error("{} has {tokens} tokens but the decoder graph gives {logits} logits: the two files are of different models", path.display())]
     VocabularySize { path: PathBuf, tokens: usize, logits: usize },

@@ -31,7 +31,6 @@ mod engine;
 mod error;
 mod frame;
 mod guard;
-#[allow(dead_code)]
 mod kernels;
 pub mod limits;
 mod model;
@@ -47,7 +46,7 @@ mod workspace;
 pub use caption::{Caption, Latency, Text, Token, Tokens};
 pub use decoder::Decoder;
 pub use encoder::{Encoder, Features};
-pub use engine::{Element, OperatorCount, Port};
+pub use engine::{Element, OperatorCount, OperatorTime, Port};
 pub use error::{Error, Result};
 pub use frame::Frame;
 pub use guard::quiet_guarded_panics;

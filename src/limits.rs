@@ -15,6 +15,9 @@ pub const MAX_INPUT_SIDE: usize = 1_024;
 /// Widest beam.
 pub const MAX_BEAM: usize = 8;
 
+/// Threads that share the work of a graph.
+pub const MAX_THREADS: usize = 16;
+
 /// Tokens of a caption, the end token included.
 pub const MAX_TOKENS: usize = 64;
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::decoder::Decoder;
 use crate::encoder::Encoder;
+use crate::engine::Pool;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_BEAM, MAX_GRAPH_BYTES, MAX_JSON_BYTES, MAX_TOKENS};
 use crate::preprocess::Preprocessor;
@@ -22,6 +23,8 @@ pub struct Options {
     pub max_tokens: Option<usize>,
     /// Which graphs to load where the folder has both; else int8 if it is there.
     pub precision: Option<Precision>,
+    /// Threads that share the work of a graph, 1 to [`MAX_THREADS`](crate::limits::MAX_THREADS); else one a core.
+    pub threads: Option<usize>,
 }
 
 /// Which graphs of a folder to load.
@@ -69,10 +72,11 @@ impl Model {
         let vocabulary = Vocabulary::parse(&vocabulary_path, &json)?;
         let (path, json) = files.json("generation_config.json")?;
         let rules = options.apply(GenerationSpec::parse(&path, &json, vocabulary.len())?)?;
+        let pool = Pool::new(options.threads)?;
         let (path, onnx) = files.graph("encoder_model", options.precision)?;
-        let encoder = Encoder::load(&path, &onnx, preprocessor.spec().input)?;
+        let encoder = Encoder::load(&path, &onnx, &pool, preprocessor.spec().input)?;
         let (path, onnx) = files.graph("decoder_model", options.precision)?;
-        let decoder = Decoder::load(&path, &onnx, encoder.outputs(), rules)?;
+        let decoder = Decoder::load(&path, &onnx, &pool, encoder.outputs(), rules)?;
         if vocabulary.len() != decoder.vocabulary_len() {
             let (tokens, logits) = (vocabulary.len(), decoder.vocabulary_len());
             return Err(Error::VocabularySize { path: vocabulary_path, tokens, logits });

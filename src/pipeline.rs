@@ -54,6 +54,11 @@ impl Captioner {
         &self.model
     }
 
+    /// The stages, to be called alone.
+    pub fn model_mut(&mut self) -> &mut Model {
+        &mut self.model
+    }
+
     /// Describes one frame. Allocates nothing itself; what tract allocates inside is freed before the next frame.
     ///
     /// # Errors

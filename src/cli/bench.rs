@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use scenescribe::{Captioner, Frame, Latency, PictureReader, Result, TestPattern};
+use scenescribe::{Captioner, Frame, Latency, Model, PictureReader, Result, TestPattern};
 use serde::Serialize;
 
 use super::model_args::ModelArgs;
-use super::{memory, print_report};
+use super::{memory, print_report, profile};
 
 /// Measure how long each stage takes on this machine
 ///
@@ -32,25 +32,48 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 
+    /// Also show where the time of the graphs goes, operator by operator
+    #[arg(long, conflicts_with = "json")]
+    profile: bool,
+
     #[command(flatten)]
     model: ModelArgs,
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> ExitCode {
-    print_report(measure(args).map(|report| if args.json { report.json() } else { report.table() }))
+    print_report(report(args))
+}
+
+fn report(args: &Args) -> Result<String> {
+    let start = Instant::now();
+    let mut captioner = args.model.captioner()?;
+    let open_ms = milliseconds(start.elapsed());
+    let mut reader = PictureReader::new();
+    let pattern = TestPattern::new(640, 480);
+    let frame = match &args.photo {
+        Some(photo) => reader.read(photo)?,
+        None => pattern.frame(),
+    };
+    captioner.caption(&frame)?;
+    let first_caption_ms = milliseconds(start.elapsed());
+    let report = measure(args, &mut captioner, &frame, [open_ms, first_caption_ms])?;
+    let profile =
+        if args.profile { profile::table(captioner.model_mut(), &frame, args.frames)? } else { String::new() };
+    Ok(if args.json { report.json() } else { report.table() + &profile })
 }
 
 /// What is measured, times in milliseconds.
 #[derive(Serialize)]
 struct Report {
     model: String,
+    kernels: String,
+    caption: String,
+    tokens: usize,
     open_ms: f64,
     first_caption_ms: f64,
     frames: u32,
     frames_per_second: f64,
-    caption: String,
-    tokens: usize,
     stages: Vec<Stage>,
     peak_memory_mb: Option<f64>,
 }
@@ -64,36 +87,39 @@ struct Stage {
     max_ms: f64,
 }
 
-fn measure(args: &Args) -> Result<Report> {
-    let start = Instant::now();
-    let mut captioner = args.model.captioner()?;
-    let open_ms = milliseconds(start.elapsed());
-    let mut reader = PictureReader::new();
-    let pattern = TestPattern::new(640, 480);
-    let frame = match &args.photo {
-        Some(photo) => reader.read(photo)?,
-        None => pattern.frame(),
-    };
-    captioner.caption(&frame)?;
-    let first_caption_ms = milliseconds(start.elapsed());
+/// The steady state, after what the start has shown.
+fn measure(
+    args: &Args,
+    captioner: &mut Captioner,
+    frame: &Frame,
+    [open_ms, first_caption_ms]: [f64; 2],
+) -> Result<Report> {
+    let kernels = kernels(captioner.model());
     for _ in 1..args.warm_up {
-        captioner.caption(&frame)?;
+        captioner.caption(frame)?;
     }
     let steady = Instant::now();
-    let latencies = steady_state(&mut captioner, &frame, args.frames)?;
+    let latencies = steady_state(captioner, frame, args.frames)?;
     let frames_per_second = f64::from(args.frames) / steady.elapsed().as_secs_f64();
-    let caption = captioner.caption(&frame)?;
+    let caption = captioner.caption(frame)?;
     Ok(Report {
         model: args.model.name(),
+        kernels,
+        caption: caption.text.as_str().into(),
+        tokens: caption.tokens.len(),
         open_ms,
         first_caption_ms,
         frames: args.frames,
         frames_per_second,
-        caption: caption.text.as_str().into(),
-        tokens: caption.tokens.len(),
         stages: stages(&latencies),
         peak_memory_mb: memory::peak_mb(),
     })
+}
+
+/// What most operators of the encoder compute with.
+fn kernels(model: &Model) -> String {
+    let operators = model.encoder.operators();
+    operators.into_iter().next().map_or_else(String::new, |operator| operator.arithmetic)
 }
 
 fn steady_state(captioner: &mut Captioner, frame: &Frame, frames: u32) -> Result<Vec<Latency>> {
@@ -129,6 +155,7 @@ impl Report {
     fn table(&self) -> String {
         let mut table = format!("model          {}\n", self.model);
         let _ = writeln!(table, "caption        {} ({} tokens)", self.caption, self.tokens);
+        let _ = writeln!(table, "kernels        {}", self.kernels);
         let _ = writeln!(table, "open           {:.1} ms", self.open_ms);
         let _ = writeln!(table, "first caption  {:.1} ms after the start", self.first_caption_ms);
         let _ =

@@ -6,6 +6,7 @@ mod inspect;
 mod logger;
 mod memory;
 mod model_args;
+mod profile;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use scenescribe::limits::{MAX_BEAM, MAX_TOKENS};
+use scenescribe::limits::{MAX_BEAM, MAX_THREADS, MAX_TOKENS};
 use scenescribe::{Captioner, Options, Result};
 
 #[derive(Args)]
@@ -20,6 +20,10 @@ pub struct ModelArgs {
     /// Most tokens of a caption [default: as the model says]
     #[arg(long, value_name = "N", value_parser = in_range(MAX_TOKENS))]
     max_tokens: Option<u64>,
+
+    /// Threads that share the work [default: one a core]
+    #[arg(long, value_name = "N", value_parser = in_range(MAX_THREADS))]
+    threads: Option<u64>,
 
     /// Which graphs to load where the folder has both [default: int8]
     #[arg(long)]
@@ -43,6 +47,7 @@ impl ModelArgs {
         let options = Options {
             beam: self.beam.map(|n| n as usize),
             max_tokens: self.max_tokens.map(|n| n as usize),
+            threads: self.threads.map(|n| n as usize),
             precision: self.precision.map(|precision| match precision {
                 Precision::Int8 => scenescribe::Precision::Int8,
                 Precision::Float => scenescribe::Precision::Float,

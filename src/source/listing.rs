@@ -10,7 +10,7 @@ const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
 
 /// All pictures below a folder, by their file endings, sorted by name within each folder.
 ///
-/// Links are not followed. A folder that cannot be read is skipped with a warning in the log.
+/// Links to files are followed, links to folders are not. A folder that cannot be read is skipped with a warning in the log.
 ///
 /// # Errors
 /// [`Error::Read`] if `folder` itself cannot be read, [`Error::NoPictures`] if there is none.
@@ -18,7 +18,7 @@ pub fn list_pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut pictures = Vec::new();
     for entry in WalkDir::new(folder).sort_by_file_name() {
         match entry {
-            Ok(entry) if entry.file_type().is_file() && is_picture(entry.path()) => pictures.push(entry.into_path()),
+            Ok(entry) if is_picture(entry.path()) && entry.path().is_file() => pictures.push(entry.into_path()),
             Ok(_) => {}
             Err(e) if e.depth() == 0 => return Err(Error::Read { path: folder.into(), cause: e.into() }),
             Err(e) => log::warn!("skipped: {e}"),

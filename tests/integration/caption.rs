@@ -56,10 +56,12 @@ fn a_folder_is_walked_in_the_order_of_names() {
     for name in ["c.png", "a.PNG", "b/z.png", "notes.txt"] {
         file(&folder, name, &png);
     }
+    std::os::unix::fs::symlink("c.png", folder.path().join("d.png")).unwrap();
+    std::os::unix::fs::symlink(".", folder.path().join("e.png")).unwrap();
     let output = caption_tiny(&[folder.path().into()], &[]);
     let names: Vec<_> =
         stdout(&output).lines().filter_map(|line| line.split_once('\t')).map(|(path, _)| path).collect();
-    let expected = ["a.PNG", "b/z.png", "c.png"].map(|name| folder.path().join(name).display().to_string());
+    let expected = ["a.PNG", "b/z.png", "c.png", "d.png"].map(|name| folder.path().join(name).display().to_string());
     assert_eq!(names, expected);
 }
 
