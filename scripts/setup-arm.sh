@@ -19,7 +19,8 @@ TARGET is aarch64-unknown-linux-gnu (the default, in Debian ready made) or one w
 Debian's sources: armv7-unknown-linux-musleabihf, arm-unknown-linux-musleabihf (ARMv6).
 
 Needs an x86-64 Debian or Ubuntu with apt, dpkg, cc, python3-venv, unzip, debian-archive-keyring and cargo; downloads
-about 300 MB and unpacks 1.8 GB. What is there already is kept. MIRROR names another Debian mirror than deb.debian.org.
+about 300 MB and unpacks 1.8 GB. What is there already is kept. Debian's packages come from the mirror that apt uses here,
+or from MIRROR, the part of its address before /debian.
 TEXT
 }
 
@@ -35,7 +36,13 @@ shift
 scripts=$(cd "$(dirname "$0")" && pwd)
 
 suite=bookworm
-mirror=${MIRROR:-http://deb.debian.org}
+own_mirror() {
+    cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v '^ *#' |
+        grep -oE 'https?://[^ ]+/debian(/| |$)' | head -n 1 | sed 's|/debian[/ ]*$||'
+}
+
+mirror=${MIRROR:-$(own_mirror)}
+[ -n "$mirror" ] || { echo "setup-arm.sh: apt names no Debian mirror here: set MIRROR" >&2; exit 1; }
 zig=0.17.1
 zigbuild=0.24.0
 onnxruntime=1.32.0
