@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use prost::Message;
 use tract_onnx::Onnx;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
@@ -24,7 +25,8 @@ impl Graph {
     ) -> Result<Self> {
         let mut phases = Phases::start();
         let reader = reader(arithmetic);
-        let mut proto = guarded(|| reader.proto_model_for_read(&mut &onnx[..])).map_err(load_error(path))?;
+        // Straight from the slice: tract's own reader would copy the file first.
+        let mut proto = guarded(|| Ok(ModelProto::decode(onnx)?)).map_err(load_error(path))?;
         let graph = proto.graph.as_mut().ok_or_else(|| load_error(path)("no graph in the file".into()))?;
         let names = PortNames::of(graph);
         names.check_count(path)?;
