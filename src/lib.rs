@@ -10,7 +10,8 @@
 //!
 //! # Layers
 //! 0. words: [`Error`], [`limits`], [`Frame`], [`Caption`], the settings of a model
-//! 1. stages: sources, [`Preprocessor`], the engine (the one module that imports tract), [`Vocabulary`], sinks
+//! 1. stages: sources, [`Preprocessor`], the engine (the one module that imports tract; what is quantized in a graph it
+//!    runs in int8 kernels of our own), [`Vocabulary`], sinks
 //! 2. over the engine: [`Encoder`], [`Decoder`], [`Model`]
 //! 3. [`Captioner`]
 //! 4. the program `scenescribe`, which uses this API alone
