@@ -35,3 +35,6 @@ pub const MAX_JSON_BYTES: u64 = 16 << 20;
 
 /// Bytes of a graph file.
 pub const MAX_GRAPH_BYTES: u64 = 1 << 30;
+
+/// Kernel sides, strides, dilations and paddings of a convolution or pool, in pixels.
+pub const MAX_WINDOW: i64 = 1_024;

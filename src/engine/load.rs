@@ -11,7 +11,7 @@ use tract_onnx::prelude::*;
 
 use super::arithmetic::Arithmetic;
 use super::ports::{PortNames, known_symbols, typed_ports};
-use super::{Graph, Pool, Port, guarded, int8, load_error, qoperator};
+use super::{Graph, Pool, Port, guarded, int8, load_error, qoperator, validate};
 use crate::error::Result;
 
 impl Graph {
@@ -30,6 +30,7 @@ impl Graph {
         let graph = proto.graph.as_mut().ok_or_else(|| load_error(path)("no graph in the file".into()))?;
         let names = PortNames::of(graph);
         names.check_count(path)?;
+        validate::check(graph).map_err(|problem| load_error(path)(problem.into()))?;
         qoperator::spell_out(graph);
         phases.end("decode");
         let mut model = guarded(|| reader.model_for_proto_model(&proto)).map_err(load_error(path))?;

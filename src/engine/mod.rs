@@ -11,6 +11,7 @@ mod operators;
 mod pool;
 mod ports;
 mod qoperator;
+mod validate;
 mod value;
 
 use std::path::{Path, PathBuf};
