@@ -56,5 +56,5 @@ pub use pipeline::Captioner;
 pub use preprocess::{Preprocessor, ResizeBuffers};
 pub use search::Hypothesis;
 pub use source::{PictureReader, TestPattern, list_pictures};
-pub use spec::{Filter, GenerationSpec, PreprocessSpec, Resize};
+pub use spec::{Filter, GenerationSpec, ModelSpec, PreprocessSpec, Resize};
 pub use text::Vocabulary;

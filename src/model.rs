@@ -11,7 +11,7 @@ use crate::engine::Pool;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_BEAM, MAX_GRAPH_BYTES, MAX_JSON_BYTES, MAX_TOKENS};
 use crate::preprocess::Preprocessor;
-use crate::spec::{GenerationSpec, PreprocessSpec};
+use crate::spec::{GenerationSpec, ModelSpec, PreprocessSpec};
 use crate::text::Vocabulary;
 
 /// What the caller may choose when a model is opened.
@@ -38,6 +38,8 @@ pub enum Precision {
 
 /// The stages of a model, each of which can be called alone.
 pub struct Model {
+    /// What the model is as a whole.
+    pub spec: ModelSpec,
     /// Frame to pixels.
     pub preprocessor: Preprocessor,
     /// Pixels to features.
@@ -81,7 +83,9 @@ impl Model {
             let (tokens, logits) = (vocabulary.len(), decoder.vocabulary_len());
             return Err(Error::VocabularySize { path: vocabulary_path, tokens, logits });
         }
-        Ok(Self { preprocessor, encoder, decoder, vocabulary })
+        let (path, json) = files.json("config.json")?;
+        let spec = ModelSpec::parse(&path, &json, decoder.vocabulary_len())?;
+        Ok(Self { spec, preprocessor, encoder, decoder, vocabulary })
     }
 }
 
@@ -117,6 +121,7 @@ macro_rules! embedded {
 static EMBEDDED: &[(&str, &[u8])] = embedded![
     "encoder_model_quantized.onnx",
     "decoder_model_quantized.onnx",
+    "config.json",
     "preprocessor_config.json",
     "generation_config.json",
     "tokenizer.json",

@@ -66,6 +66,17 @@ pub struct GenerationSpec {
     pub length_penalty: f32,
 }
 
+/// What a model is as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct ModelSpec {
+    /// Its architecture, in a word.
+    #[serde(default)]
+    pub model_type: String,
+    /// Entries of its vocabulary, where the file says so.
+    #[serde(alias = "vocabulary_size")]
+    pub vocab_size: Option<usize>,
+}
+
 #[derive(Deserialize)]
 struct PreprocessorConfig {
     #[serde(default = "yes")]
@@ -148,6 +159,23 @@ fn one_f32() -> f32 {
 /// [`Error::ModelJson`] with the line and column.
 pub(crate) fn parse<T: DeserializeOwned>(path: &Path, json: &[u8]) -> Result<T> {
     serde_json::from_slice(json).map_err(|cause| Error::ModelJson { path: path.to_path_buf(), cause })
+}
+
+impl ModelSpec {
+    /// Reads `config.json` of a model whose vocabulary has `vocabulary` entries.
+    ///
+    /// # Errors
+    /// [`Error::ModelJson`], and [`Error::ModelSetting`] if it is the file of another model.
+    pub fn parse(path: &Path, json: &[u8], vocabulary: usize) -> Result<Self> {
+        let spec: Self = parse(path, json)?;
+        match spec.vocab_size {
+            Some(size) if size != vocabulary => {
+                let expected = format!("{vocabulary} as the decoder has it");
+                Err(Setting { path }.wrong("vocab_size", &size.to_string(), &expected))
+            }
+            _ => Ok(spec),
+        }
+    }
 }
 
 impl PreprocessSpec {
@@ -335,6 +363,16 @@ mod tests {
             length_penalty: 1.0,
         };
         assert_eq!(spec, expected);
+    }
+
+    #[test]
+    fn a_config_of_another_vocabulary_is_refused() {
+        let parse = |json: &str| ModelSpec::parse(Path::new("config.json"), json.as_bytes(), 10);
+        assert_eq!(parse(r#"{"model_type": "vision", "vocab_size": 10}"#).unwrap().model_type, "vision");
+        assert_eq!(parse("{}").unwrap(), ModelSpec::default());
+        for json in ["", "[]", r#"{"vocab_size": 11}"#, r#"{"vocabulary_size": 9}"#, r#"{"vocab_size": -1}"#] {
+            assert!(parse(json).is_err(), "{json}");
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub fn run(args: &Args) -> ExitCode {
 fn report(args: &ModelArgs) -> Result<String> {
     let mut captioner = args.captioner()?;
     let model = captioner.model();
-    let mut report = format!("model       {}\n", args.name());
+    let mut report = format!("model       {}, {}\n", args.name(), model.spec.model_type);
     let [height, width] = model.preprocessor.spec().input;
     let _ = writeln!(report, "input       {width} x {height} pixels, {:?}", model.preprocessor.spec().resize);
     let rules = model.decoder.rules();

@@ -42,7 +42,7 @@ fn a_folder_that_is_not_there_is_named() {
 
 #[test]
 fn each_missing_file_is_named() {
-    for name in ["preprocessor_config.json", "generation_config.json", "tokenizer.json"] {
+    for name in ["config.json", "preprocessor_config.json", "generation_config.json", "tokenizer.json"] {
         let model = tiny_model();
         fs::remove_file(model.path().join(name)).unwrap();
         assert!(complaint(&model).contains(name));
@@ -67,7 +67,7 @@ fn float_graphs_serve_where_there_are_no_int8_ones() {
 
 #[test]
 fn json_that_does_not_parse_is_named_with_its_place() {
-    for name in ["preprocessor_config.json", "generation_config.json", "tokenizer.json"] {
+    for name in ["config.json", "preprocessor_config.json", "generation_config.json", "tokenizer.json"] {
         let model = tiny_model();
         fs::write(model.path().join(name), b"{\n  \"size\": \n").unwrap();
         let complaint = complaint(&model);
@@ -78,6 +78,7 @@ fn json_that_does_not_parse_is_named_with_its_place() {
 #[test]
 fn settings_out_of_range_are_named() {
     let cases = [
+        ("config.json", "\"vocabulary_size\": 39", "\"vocabulary_size\": 40", "vocab_size is 40"),
         ("preprocessor_config.json", "\"height\": 32", "\"height\": 0", "size is 0"),
         ("preprocessor_config.json", "\"resample\": 2", "\"resample\": 7", "resample is 7"),
         ("generation_config.json", "\"eos_token_id\": 2", "\"eos_token_id\": 999999", "token id is 999999"),
