@@ -278,12 +278,12 @@ impl GenerationSpec {
 }
 
 /// Makes the errors of one file.
-struct Setting<'a> {
-    path: &'a Path,
+pub(crate) struct Setting<'a> {
+    pub path: &'a Path,
 }
 
 impl Setting<'_> {
-    fn wrong(&self, key: &'static str, value: &str, expected: &str) -> Error {
+    pub fn wrong(&self, key: &'static str, value: &str, expected: &str) -> Error {
         Error::ModelSetting { path: PathBuf::from(self.path), key, value: value.into(), expected: expected.into() }
     }
 

@@ -9,9 +9,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::caption::{Text, Token};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::limits::{MAX_CAPTION_BYTES, MAX_VOCABULARY};
-use crate::spec;
+use crate::spec::{self, Setting};
 
 const CUT_MARK: &str = "...";
 
@@ -91,7 +91,7 @@ impl Vocabulary {
         let len = pieces.last_key_value().map_or(0, |(id, _)| (*id as usize).saturating_add(1));
         if !(1..=MAX_VOCABULARY).contains(&len) {
             let expected = format!("1 to {MAX_VOCABULARY} tokens");
-            return Err(setting(path, "vocab", len.to_string(), expected));
+            return Err(Setting { path }.wrong("vocab", &len.to_string(), &expected));
         }
         let mut bytes = Vec::new();
         let mut ends = vec![0; len];
@@ -159,13 +159,9 @@ fn joins(path: &Path, tokenizer: &Tokenizer) -> Result<Joins> {
         (decoder, model) => {
             let value = format!("{} over {model:?}", decoder.unwrap_or("none"));
             let expected = "ByteLevel, WordPiece or Metaspace, or none over WordLevel";
-            Err(setting(path, "decoder", value, expected.into()))
+            Err(Setting { path }.wrong("decoder", &value, expected))
         }
     }
-}
-
-fn setting(path: &Path, key: &'static str, value: String, expected: String) -> Error {
-    Error::ModelSetting { path: path.to_path_buf(), key, value, expected }
 }
 
 impl Joins {
