@@ -4,14 +4,13 @@
 # ///
 """Write tests/fixtures/kernels/onnx_runtime_cases.bin: small quantized operators with arbitrary numbers and what ONNX Runtime makes of them.
 
-    make_kernel_goldens.py tests/fixtures/kernels/onnx_runtime_cases.bin
-
 A case is a name and nine arrays; an array is its length in bytes (u32) and the bytes, little-endian:
 name, shape (i32), scales (f32), zero points (u8), weight scales (f32), input (u8 or f32), second input, weights (i8),
 bias (i32 or f32), output (u8 or f32). Images are NHWC. Safe to run twice: the seed is fixed.
 """
+import argparse
 import struct
-import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -98,8 +97,9 @@ def quantize():
 
 
 def main():
-    if len(sys.argv) != 2 or sys.argv[1] == "--help":
-        sys.exit(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path, nargs="?", default=Path("tests/fixtures/kernels/onnx_runtime_cases.bin"))
+    args = parser.parse_args()
     cases = [
         convolution("pointwise", 7, 7, 24, 40, 1, 1, [0, 0, 0, 0], 1),
         convolution("pointwise", 3, 5, 67, 130, 1, 1, [0, 0, 0, 0], 1),
@@ -111,7 +111,7 @@ def main():
         convolution("convolution", 8, 8, 5, 12, 5, 1, [2, 2, 2, 2], 1),
         addition(), addition(), average_pool(), linear(), quantize(),
     ]
-    with open(sys.argv[1], "wb") as file:
+    with args.output.open("wb") as file:
         for name, *arrays in cases:
             for content in [name.encode(), *(np.ascontiguousarray(a).tobytes() for a in arrays)]:
                 file.write(struct.pack("<I", len(content)) + content)
