@@ -71,7 +71,8 @@ impl Vocabulary {
     /// Reads `tokenizer.json`.
     ///
     /// # Errors
-    /// [`Error::ModelJson`], and [`Error::ModelSetting`] for ids out of range and kinds of tokenizers not known here.
+    /// [`Error::ModelJson`](crate::Error::ModelJson), and
+    /// [`Error::ModelSetting`](crate::Error::ModelSetting) for ids out of range and kinds of tokenizers not known here.
     pub fn parse(path: &Path, json: &[u8]) -> Result<Self> {
         let tokenizer: Tokenizer = spec::parse(path, json)?;
         let joins = joins(path, &tokenizer)?;
