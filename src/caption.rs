@@ -1,6 +1,6 @@
 //! What comes out: a sentence, how sure the model is of it, and how long each stage took.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::limits::{MAX_CAPTION_BYTES, MAX_TOKENS};
 
@@ -26,6 +26,19 @@ pub struct Caption {
     pub is_cut: bool,
     /// Time spent in each stage.
     pub latency: Latency,
+}
+
+/// What `watch` tells its sinks: a caption with its place in the run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Counts the reports of a run from 0; a gap says that a sink dropped some.
+    pub sequence: u32,
+    /// When the frame was taken.
+    pub time: SystemTime,
+    /// The sentence.
+    pub caption: Caption,
+    /// Whether the confidence is below what the user asked for.
+    pub is_unsure: bool,
 }
 
 /// Time spent on a frame, stage by stage.

@@ -44,7 +44,7 @@ mod spec;
 mod text;
 mod workspace;
 
-pub use caption::{Caption, Latency, Text, Token, Tokens};
+pub use caption::{Caption, Latency, Report, Text, Token, Tokens};
 pub use decoder::Decoder;
 pub use encoder::{Encoder, Features};
 pub use engine::{Element, OperatorCount, OperatorTime, Port};
@@ -55,6 +55,6 @@ pub use model::{Model, Options, Precision};
 pub use pipeline::Captioner;
 pub use preprocess::{Preprocessor, ResizeBuffers};
 pub use search::Hypothesis;
-pub use source::{PictureReader, TestPattern, list_pictures};
+pub use source::{FrameSource, PictureReader, TestPattern, list_pictures};
 pub use spec::{Filter, GenerationSpec, ModelSpec, PreprocessSpec, Resize};
 pub use text::Vocabulary;

@@ -1,5 +1,7 @@
 //! A picture made of arithmetic, the same everywhere: for trying out a model where no photo is at hand.
 
+use super::FrameSource;
+use crate::error::Result;
 use crate::frame::Frame;
 
 /// Colour ramps with a bright square, as pixels in memory.
@@ -25,6 +27,12 @@ impl TestPattern {
     /// The pattern as a frame.
     pub fn frame(&self) -> Frame<'_> {
         Frame::new(self.width, self.height, &self.pixels).expect("drawn at this size")
+    }
+}
+
+impl FrameSource for TestPattern {
+    fn next_frame(&mut self) -> Result<Option<Frame<'_>>> {
+        Ok(Some(self.frame()))
     }
 }
 
