@@ -1,6 +1,7 @@
 //! The kernel sets of this build and the choice among them.
 use crate::kernels::{
     add::Add,
+    columns::Columns,
     depthwise::DepthwiseKernel,
     error::KernelError,
     linear::ToFloat,
@@ -23,7 +24,8 @@ pub(crate) struct Kernels {
     pub is_supported: fn() -> bool,
     pub matrix_layout: MatrixLayout,
     pub multiply_to_u8: fn(&PackedMatrix, Rows<'_>, &Requantize, Addend<'_>, &mut [u8]),
-    pub multiply_to_f32: fn(&PackedMatrix, Rows<'_>, &[Quantization], &ToFloat, &mut [f32]),
+    /// Computes the blocks that begin in the columns.
+    pub multiply_to_f32: fn(&PackedMatrix, Rows<'_>, &[Quantization], &ToFloat, Columns<'_>),
     /// By preference; the reference's kernels follow.
     pub depthwise: &'static [DepthwiseKernel],
     pub elementwise: Elementwise,

@@ -1,10 +1,13 @@
 //! Matrix products with a float result: the decoder's matrices and layers whose output stays real.
 use crate::kernels::{
+    columns::Columns,
     error::{KernelError, check_length},
     kernel_set::KernelSet,
     matrix::{PackedMatrix, Rows, Weights, padded},
     requantize::Quantization,
+    threads::Threads,
 };
+use std::sync::{Mutex, PoisonError};
 
 /// A packed matrix that turns u8 rows into f32 rows: `acc as f32 * (input_scale * weight_scale) + bias`, each
 /// operation rounded to f32 as ONNX Runtime's MatMulIntegerToFloat does.
@@ -60,9 +63,50 @@ impl Linear {
     /// # Panics
     /// If the lengths do not belong together.
     pub fn run(&self, input: &[u8], quantizations: &[Quantization], output: &mut [f32]) {
+        let (rows, columns) = self.checked(input, quantizations, output);
+        (self.set.kernels().multiply_to_f32)(&self.matrix, rows, quantizations, &self.to_float, columns);
+    }
+
+    /// As [`Linear::run`], with the channels cut into `pieces` that `threads` share: few rows are no less work than
+    /// many, as all weights are read. Allocates nothing.
+    ///
+    /// # Panics
+    /// If the lengths do not belong together, or if `pieces` is 0.
+    pub fn run_shared(
+        &self,
+        threads: &mut Threads,
+        pieces: usize,
+        input: &[u8],
+        quantizations: &[Quantization],
+        output: &mut [f32],
+    ) {
+        if pieces == 1 {
+            return self.run(input, quantizations, output);
+        }
+        let (rows, columns) = self.checked(input, quantizations, output);
+        let blocks = self.matrix.blocks().count();
+        let left = Mutex::new((0, columns));
+        threads.run(pieces, |_| {
+            let columns = {
+                let (taken, left) = &mut *left.lock().unwrap_or_else(PoisonError::into_inner);
+                *taken += 1;
+                let next_block = self.matrix.blocks().nth(*taken * blocks / pieces);
+                left.cut(next_block.map_or(self.matrix.channels, |block| block.first_channel))
+            };
+            (self.set.kernels().multiply_to_f32)(&self.matrix, rows, quantizations, &self.to_float, columns);
+        });
+    }
+
+    /// The rows to multiply and the whole output.
+    fn checked<'a>(
+        &self,
+        input: &'a [u8],
+        quantizations: &[Quantization],
+        output: &'a mut [f32],
+    ) -> (Rows<'a>, Columns<'a>) {
         let rows = Rows::dense(input, self.matrix.depth);
         assert_eq!(quantizations.len() * self.matrix.depth, input.len(), "each row needs one quantization");
         assert_eq!(output.len(), rows.count * self.matrix.channels, "the output has another number of rows");
-        (self.set.kernels().multiply_to_f32)(&self.matrix, rows, quantizations, &self.to_float, output);
+        (rows, Columns::all(output, self.matrix.channels))
     }
 }

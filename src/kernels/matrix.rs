@@ -4,7 +4,7 @@
 //! order of the multiplications: for each group of `group` input values, for each vector, for each channel, the
 //! group's weights. Missing channels and values are zero, so kernels only ever meet whole vectors and groups.
 use crate::kernels::error::{KernelError, check_length};
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 /// Where the weight of output channel `c` and input value `k` lies in a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +149,11 @@ impl PackedMatrix {
             first += taken;
             (taken > 0).then_some(block)
         })
+    }
+
+    /// The blocks whose first channels are among `channels`.
+    pub(crate) fn blocks_of(&self, channels: Range<usize>) -> impl Iterator<Item = Block> + use<> {
+        self.blocks().filter(move |block| channels.contains(&block.first_channel))
     }
 
     /// What `bias` becomes when the zero point of the input and the kernel's shift are taken out of the sums.

@@ -29,6 +29,7 @@
 
 mod add;
 mod average_pool;
+mod columns;
 mod convolution;
 mod depthwise;
 mod error;

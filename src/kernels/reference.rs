@@ -4,6 +4,7 @@
 use crate::kernels::{
     add::add_values,
     average_pool::sum_pixels,
+    columns::Columns,
     depthwise::{DepthwiseKernel, PackedDepthwise},
     kernel_set::{Elementwise, Kernels},
     linear::ToFloat,
@@ -60,7 +61,7 @@ pub(crate) fn sums_to_u8<const LANES: usize>(
     residual: Addend<'_>,
     output: &mut [u8],
 ) {
-    for_each_sum(two_rows, matrix, rows, |row, channel, sum| {
+    for_each_sum(two_rows, matrix, matrix.blocks(), rows, |row, channel, sum| {
         let (at, sum) = (row * matrix.channels + channel, sum.wrapping_add(stage.bias[channel]));
         let multiplier = stage.multipliers[channel];
         output[at] = match residual {
@@ -78,10 +79,11 @@ pub(crate) fn sums_to_f32<const LANES: usize>(
     rows: Rows<'_>,
     quantizations: &[Quantization],
     to_float: &ToFloat,
-    output: &mut [f32],
+    mut output: Columns<'_>,
 ) {
-    for_each_sum(two_rows, matrix, rows, |row, channel, sum| {
-        output[row * matrix.channels + channel] = to_float.real(matrix, channel, sum, quantizations[row]);
+    let columns = output.range();
+    for_each_sum(two_rows, matrix, matrix.blocks_of(columns.clone()), rows, |row, channel, sum| {
+        output.row(row)[channel - columns.start] = to_float.real(matrix, channel, sum, quantizations[row]);
     });
 }
 
@@ -90,10 +92,11 @@ pub(crate) fn sums_to_f32<const LANES: usize>(
 fn for_each_sum<const LANES: usize>(
     two_rows: impl TwoRows<LANES>,
     matrix: &PackedMatrix,
+    blocks: impl Iterator<Item = Block>,
     rows: Rows<'_>,
     mut take: impl FnMut(usize, usize, i32),
 ) {
-    for block in matrix.blocks() {
+    for block in blocks {
         let channels = LANES.min(matrix.channels - block.first_channel);
         for first_row in (0..rows.count).step_by(2) {
             let second_row = (first_row + 1).min(rows.count - 1);

@@ -104,7 +104,8 @@ impl Step {
             Work::Linear { linear, quantizations, output } => {
                 let from = &memory.arena[memory.places[self.reads[0]].clone()];
                 let mut view = memory.outputs[*output].try_as_plain_ram_mut()?;
-                linear.run(from, quantizations, view.as_slice_mut::<f32>()?);
+                let (threads, to) = (&mut *memory.threads, view.as_slice_mut::<f32>()?);
+                linear.run_shared(threads, self.split.pieces(), from, quantizations, to);
             }
             Work::DynamicLinear { linear, input, rows, output } => {
                 let scratch = self.scratch.context("rows that are quantized as they come need a place")?;
@@ -114,7 +115,8 @@ impl Step {
                 let quantizations: TVec<_> = tvec![quantization; *rows];
                 let steps = &memory.arena[memory.places[scratch].clone()];
                 let mut view = memory.outputs[*output].try_as_plain_ram_mut()?;
-                linear.run(steps, &quantizations, view.as_slice_mut::<f32>()?);
+                let (threads, to) = (&mut *memory.threads, view.as_slice_mut::<f32>()?);
+                linear.run_shared(threads, self.split.pieces(), steps, &quantizations, to);
             }
             _ => self.compute(memory)?,
         }

@@ -24,7 +24,7 @@ macro_rules! matrix_entries {
             rows: crate::kernels::matrix::Rows<'_>,
             quantizations: &[crate::kernels::requantize::Quantization],
             to_float: &crate::kernels::linear::ToFloat,
-            output: &mut [f32],
+            output: crate::kernels::columns::Columns<'_>,
         ) {
             // SAFETY: passed on from the caller.
             unsafe {

@@ -1,6 +1,7 @@
 //! What becomes of the sums of a matrix product: steps, steps with a residual added, or real numbers.
 use super::vector::Vector;
 use crate::kernels::{
+    columns::Columns,
     linear::ToFloat,
     matrix::PackedMatrix,
     requantize::{Quantization, Requantize, ResidualAdd},
@@ -120,7 +121,7 @@ pub(super) struct RealNumbers<'a> {
     pub matrix: &'a PackedMatrix,
     pub quantizations: &'a [Quantization],
     pub to_float: &'a ToFloat,
-    pub output: *mut f32,
+    pub output: Columns<'a>,
 }
 
 impl<S: Vector> Finish<S> for RealNumbers<'_> {
@@ -144,7 +145,7 @@ impl<S: Vector> Finish<S> for RealNumbers<'_> {
                 let scales = S::load_floats(self.to_float.weight_scales.as_ptr().add(channel));
                 let product = S::mul(sums, S::mul(S::splat(scale), scales));
                 let values = S::add(product, S::load_floats(self.to_float.bias.as_ptr().add(channel)));
-                S::store_floats(values, self.output.wrapping_add(row * self.matrix.channels + channel), left);
+                S::store_floats(values, self.output.pointer(row, channel), left);
             }
         }
     }

@@ -4,6 +4,7 @@ use super::{
     vector::Vector,
 };
 use crate::kernels::{
+    columns::Columns,
     linear::ToFloat,
     matrix::{Block, PackedMatrix, Rows},
     requantize::{Addend, Quantization, Requantize},
@@ -37,10 +38,15 @@ pub(super) unsafe fn multiply_to_u8<S: Vector>(
     // SAFETY: passed on from the caller.
     unsafe {
         match residual {
-            None => multiply::<S, _>(matrix, rows, &Steps { stage, output, channels }),
+            None => multiply::<S, _>(matrix, matrix.blocks(), rows, &Steps { stage, output, channels }),
             Some((residual, addend)) => {
                 let addend = addend.as_ptr();
-                multiply::<S, _>(matrix, rows, &AddedSteps { stage, residual, addend, output, channels });
+                multiply::<S, _>(
+                    matrix,
+                    matrix.blocks(),
+                    rows,
+                    &AddedSteps { stage, residual, addend, output, channels },
+                );
             }
         }
     }
@@ -54,16 +60,22 @@ pub(super) unsafe fn multiply_to_f32<S: Vector>(
     rows: Rows<'_>,
     quantizations: &[Quantization],
     to_float: &ToFloat,
-    output: &mut [f32],
+    output: Columns<'_>,
 ) {
-    let finish = RealNumbers { matrix, quantizations, to_float, output: output.as_mut_ptr() };
+    let blocks = matrix.blocks_of(output.range());
+    let finish = RealNumbers { matrix, quantizations, to_float, output };
     // SAFETY: passed on from the caller.
-    unsafe { multiply::<S, _>(matrix, rows, &finish) }
+    unsafe { multiply::<S, _>(matrix, blocks, rows, &finish) }
 }
 
 #[inline(always)]
-unsafe fn multiply<S: Vector, F: Finish<S>>(matrix: &PackedMatrix, rows: Rows<'_>, finish: &F) {
-    for block in matrix.blocks() {
+unsafe fn multiply<S: Vector, F: Finish<S>>(
+    matrix: &PackedMatrix,
+    blocks: impl Iterator<Item = Block>,
+    rows: Rows<'_>,
+    finish: &F,
+) {
+    for block in blocks {
         // SAFETY: the blocks are those of `matrix`; the rest is passed on.
         unsafe {
             match block.vectors {

@@ -1,6 +1,7 @@
 //! Every kernel set of this CPU gives the reference's results, bit for bit, over odd shapes and extreme values.
 use crate::kernels::*;
 use proptest::prelude::*;
+use std::num::NonZero;
 
 /// A seeded stream of bytes with many extreme values.
 struct Bytes(u64);
@@ -87,17 +88,21 @@ proptest! {
     }
 
     #[test]
-    fn linear(seed: u64, rows in 0_usize..9, depth in 1_usize..600, channels in 1_usize..150) {
+    fn linear(seed: u64, rows in 0_usize..9, depth in 1_usize..600, channels in 1_usize..150, pieces in 1_usize..9) {
+        let mut threads = Threads::new(NonZero::new(1 + pieces % 3).unwrap()).unwrap();
         let mut bytes = Bytes(seed);
         let (values, scales) = (bytes.weights(channels * depth), bytes.scales(channels, 0.01));
         let weights = Weights { values: &values, order: WeightOrder::DepthMajor, scales: &scales, bias: &[] };
         let bias = if seed % 2 == 0 { vec![] } else { bytes.scales(channels, -3.0) };
         let quantizations: Vec<_> = (0..rows).map(|row| bytes.quantization(0.1 + row as f32)).collect();
         let x = bytes.steps(rows * depth);
-        let run = |set: KernelSet| {
+        let mut run = |set: KernelSet| {
             let operator = Linear::pack(set, [channels, depth], &weights, &bias).unwrap();
             let mut y = vec![f32::NAN; rows * channels];
             operator.run(&x, &quantizations, &mut y);
+            let mut shared = vec![f32::NAN; rows * channels];
+            operator.run_shared(&mut threads, pieces, &x, &quantizations, &mut shared);
+            assert_eq!(y, shared);
             y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
         };
         let expected = run(KernelSet::reference());

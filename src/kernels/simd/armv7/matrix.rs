@@ -1,6 +1,7 @@
 //! The matrix products of ARMv7: two rows and 16 channels at a time.
 use super::{LANES, Rounding, Tile, requantize_channels, scenescribe_tile_paired, scenescribe_tile_single};
 use crate::kernels::{
+    columns::Columns,
     linear::ToFloat,
     matrix::{Block, PackedMatrix, Rows},
     requantize::{Addend, Quantization, Requantize, rounded},
@@ -17,7 +18,7 @@ pub(super) fn multiply_to_u8(
     output: &mut [u8],
 ) {
     let rounding = Rounding::new(stage.limits);
-    for_each_row_of_sums(matrix, &rows, &stage.bias, |row, block, sums| {
+    for_each_row_of_sums(matrix, matrix.blocks(), &rows, &stage.bias, |row, block, sums| {
         let start = row * matrix.channels + block.first_channel;
         let multipliers = &stage.multipliers[block.first_channel..][..LANES];
         let output = &mut output[start..start + channels_of(matrix, block)];
@@ -39,11 +40,11 @@ pub(super) fn multiply_to_f32(
     rows: Rows<'_>,
     quantizations: &[Quantization],
     to_float: &ToFloat,
-    output: &mut [f32],
+    mut output: Columns<'_>,
 ) {
-    for_each_row_of_sums(matrix, &rows, &[], |row, block, sums| {
-        let start = row * matrix.channels + block.first_channel;
-        let output = &mut output[start..start + channels_of(matrix, block)];
+    let columns = output.range();
+    for_each_row_of_sums(matrix, matrix.blocks_of(columns.clone()), &rows, &[], |row, block, sums| {
+        let output = &mut output.row(row)[block.first_channel - columns.start..][..channels_of(matrix, block)];
         for (lane, output) in output.iter_mut().enumerate() {
             *output = to_float.real(matrix, block.first_channel + lane, sums[lane], quantizations[row]);
         }
@@ -57,11 +58,12 @@ fn channels_of(matrix: &PackedMatrix, block: Block) -> usize {
 /// Calls `take` with each row and block and its sums, which begin with `bias` or, if that is empty, with zeros.
 fn for_each_row_of_sums(
     matrix: &PackedMatrix,
+    blocks: impl Iterator<Item = Block>,
     rows: &Rows<'_>,
     bias: &[i32],
     mut take: impl FnMut(usize, Block, &[i32; LANES]),
 ) {
-    for block in matrix.blocks() {
+    for block in blocks {
         let mut initial = [0; LANES];
         let bias = bias.get(block.first_channel..).unwrap_or_default();
         initial.iter_mut().zip(bias).for_each(|(initial, &bias)| *initial = bias);
