@@ -126,6 +126,14 @@ pub enum Error {
     #[error("{} has {tokens} tokens but the decoder graph gives {logits} logits: the two files are of different models", path.display())]
     VocabularySize { path: PathBuf, tokens: usize, logits: usize },
 
+    /// Captions have nowhere to go.
+    #[error("cannot write captions to {name}: {cause}")]
+    Sink {
+        name: String,
+        #[source]
+        cause: io::Error,
+    },
+
     /// An option beyond the fixed capacities of [`crate::limits`].
     #[error("{option} is {value}, must be {min} to {max}")]
     OutOfRange { option: &'static str, value: usize, min: usize, max: usize },

@@ -1,5 +1,7 @@
 //! Every fixed capacity of the program, checked when a model or a picture is opened.
 
+use std::time::Duration;
+
 /// Longest side of a picture, in pixels; bounds the resize weights and row buffers.
 pub const MAX_PICTURE_SIDE: u32 = 16_384;
 
@@ -38,3 +40,21 @@ pub const MAX_GRAPH_BYTES: u64 = 1 << 30;
 
 /// Kernel sides, strides, dilations and paddings of a convolution or pool, in pixels.
 pub const MAX_WINDOW: i64 = 1_024;
+
+/// Places that captions go to at the same time.
+pub const MAX_SINKS: usize = 8;
+
+/// Reports that wait for one sink; when there are more, the oldest is dropped.
+pub const MAX_QUEUED_REPORTS: usize = 8;
+
+/// Bytes of the name of a source in a JSON line; a longer one is cut.
+pub const MAX_SOURCE_BYTES: usize = 256;
+
+/// Bytes of a framed report: a JSON line in which every byte of source and caption is escaped.
+pub const MAX_FRAME_BYTES: usize = 8_192;
+
+/// Pause before a lost device is tried again, doubled with each failure up to [`LAST_RECONNECT_DELAY`].
+pub const FIRST_RECONNECT_DELAY: Duration = Duration::from_millis(100);
+
+/// Longest pause between two tries.
+pub const LAST_RECONNECT_DELAY: Duration = Duration::from_secs(2);

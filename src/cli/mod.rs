@@ -7,6 +7,8 @@ mod logger;
 mod memory;
 mod model_args;
 mod profile;
+#[expect(dead_code, reason = "the command that follows a camera uses it")]
+mod sink_args;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -1,16 +1,24 @@
 //! Where captions go: anything that implements [`embedded_io::Write`].
 
+mod fan_out;
+mod framer;
 mod json;
+mod lane;
 mod std_io;
 mod text;
+pub mod wire;
 
 use std::io;
 
 use embedded_io::Write;
 
-pub use json::write_json;
+pub use fan_out::{SinkMonitor, Sinks, WhenFull};
+pub use framer::Framer;
+pub use json::{write_json, write_report_json};
+pub use lane::SinkCounts;
 pub use std_io::stdout;
-pub use text::write_text;
+pub use text::{write_report_text, write_text};
+pub use wire::Framing;
 
 /// Lets the formatters of std write to a sink; errors keep their kind and words.
 struct Formatted<'a, W>(&'a mut W);
