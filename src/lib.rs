@@ -42,6 +42,7 @@ pub mod sink;
 mod source;
 mod spec;
 mod text;
+pub mod watch;
 mod workspace;
 
 pub use caption::{Caption, Latency, Report, Text, Token, Tokens};
