@@ -8,7 +8,10 @@
 //! the network, and does all input and output. Time comes in as an argument. Memory is fixed, nothing is allocated for a
 //! frame.
 
+mod board;
 mod gate;
+mod health;
+mod histogram;
 mod hysteresis;
 
 use std::time::{Duration, Instant};
@@ -16,7 +19,10 @@ use std::time::{Duration, Instant};
 use crate::caption::Caption;
 use crate::frame::Frame;
 
+pub use board::Board;
 pub use gate::{Change, Gate};
+pub use health::{Health, HealthLine, Latencies};
+pub use histogram::Histogram;
 pub use hysteresis::Agreement;
 
 use hysteresis::{Hysteresis, Weight};
