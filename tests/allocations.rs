@@ -6,8 +6,10 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
-use scenescribe::{Captioner, Hypothesis, Model, Options, TestPattern, Text, sink};
+use scenescribe::watch::{Health, Notifier, Settings, Verdict, Watcher};
+use scenescribe::{Captioner, Frame, Hypothesis, Model, Options, TestPattern, Text, sink};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -80,6 +82,36 @@ fn sinks_allocate_nothing() {
     let mut line = [0u8; 4096];
     assert_eq!(allocations(|| sink::write_text(&mut &mut line[..], Some(&"a.jpg"), caption).unwrap()), 0);
     assert_eq!(allocations(|| sink::write_json(&mut &mut line[..], "a.jpg", caption).unwrap()), 0);
+}
+
+#[test]
+fn watching_allocates_nothing() {
+    let mut captioner = Captioner::new(tiny(1));
+    let pictures = [TestPattern::new(320, 240), TestPattern::new(240, 320)];
+    let dark = vec![9; 640 * 480 * 3];
+    let frames = [pictures[0].frame(), pictures[1].frame(), Frame::new(640, 480, &dark).unwrap()];
+    let captions = frames.map(|frame| captioner.caption(&frame).unwrap().clone());
+    let heartbeat = Some(Duration::from_millis(700));
+    let mut watcher = Watcher::new(Settings { heartbeat, ..Settings::default() });
+    let mut health = Health::default();
+    let mut notifier = Notifier::from_environment().unwrap();
+    let start = Instant::now();
+    let (mut told, mut gated) = (0, 0);
+    let count = allocations(|| {
+        for k in 0..90 {
+            let now = start + Duration::from_millis(100) * k;
+            let scene = k as usize / 30;
+            notifier.frame(now).unwrap();
+            if watcher.wants(&frames[scene], now) {
+                told += u32::from(matches!(watcher.weigh(&captions[scene], now), Verdict::Tell { .. }));
+                health.add_caption(captions[scene].latency.total());
+            } else {
+                gated += 1;
+            }
+        }
+    });
+    assert_eq!(count, 0);
+    assert!(told > 9 && gated > 50, "{told} told, {gated} gated");
 }
 
 #[test]

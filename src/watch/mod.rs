@@ -13,6 +13,7 @@ mod gate;
 mod health;
 mod histogram;
 mod hysteresis;
+mod notify;
 
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ pub use gate::{Change, Gate};
 pub use health::{Health, HealthLine, Latencies};
 pub use histogram::Histogram;
 pub use hysteresis::Agreement;
+pub use notify::{Notifier, watchdog_period};
 
 use hysteresis::{Hysteresis, Weight};
 
