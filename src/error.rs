@@ -134,6 +134,14 @@ pub enum Error {
         cause: io::Error,
     },
 
+    /// The picture behind a caption cannot be kept; captions go on.
+    #[error("cannot keep pictures in {}: {cause}", path.display())]
+    FrameLog {
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+
     /// An option beyond the fixed capacities of [`crate::limits`].
     #[error("{option} is {value}, must be {min} to {max}")]
     OutOfRange { option: &'static str, value: usize, min: usize, max: usize },

@@ -40,6 +40,11 @@ impl<'a> Frame<'a> {
         self.height
     }
 
+    /// All rows, `height * width * 3` bytes.
+    pub(crate) fn pixels(&self) -> &'a [u8] {
+        self.pixels
+    }
+
     /// One row, `width * 3` bytes.
     ///
     /// # Panics

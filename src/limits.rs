@@ -58,3 +58,6 @@ pub const FIRST_RECONNECT_DELAY: Duration = Duration::from_millis(100);
 
 /// Longest pause between two tries.
 pub const LAST_RECONNECT_DELAY: Duration = Duration::from_secs(2);
+
+/// Pictures that `watch` keeps behind its captions.
+pub const MAX_KEPT_PICTURES: usize = 65_536;

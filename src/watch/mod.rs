@@ -7,8 +7,12 @@
 //! [`Watcher`] makes the two decisions and holds all that they remember; whoever runs the loop asks it before and after
 //! the network, and does all input and output. Time comes in as an argument. Memory is fixed, nothing is allocated for a
 //! frame.
+//!
+//! Beside it stands what a program that runs for months needs: [`Health`] and [`Board`] for a line a minute, [`Notifier`]
+//! for systemd, [`FrameLog`] for the pictures behind the captions.
 
 mod board;
+mod frame_log;
 mod gate;
 mod health;
 mod histogram;
@@ -21,6 +25,7 @@ use crate::caption::Caption;
 use crate::frame::Frame;
 
 pub use board::Board;
+pub use frame_log::{FrameLog, Keep};
 pub use gate::{Change, Gate};
 pub use health::{Health, HealthLine, Latencies};
 pub use histogram::Histogram;
