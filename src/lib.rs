@@ -39,6 +39,7 @@ mod pipeline;
 mod preprocess;
 mod search;
 pub mod sink;
+mod softmax;
 mod source;
 mod spec;
 mod text;

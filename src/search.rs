@@ -7,10 +7,14 @@
 use crate::caption::{Token, Tokens};
 use crate::error::Result;
 use crate::limits::MAX_BEAM;
+use crate::softmax::{log_sum_exp, max};
 use crate::spec::GenerationSpec;
 
 /// Candidates kept a step: each live row may end and still leave a beam of live ones.
 const MAX_CANDIDATES: usize = 2 * MAX_BEAM;
+
+/// Logits that are looked through at once: most chunks hold no candidate.
+const CHUNK: usize = 64;
 
 /// A network that scores the token after a prefix, for several prefixes (rows) at once.
 pub(crate) trait NextToken {
@@ -112,10 +116,10 @@ impl Beams {
         for (row, hypothesis) in self.live.iter().enumerate() {
             let logits = network.logits(row);
             let offset = hypothesis.log_probability - log_sum_exp(logits);
-            for (token, logit) in (0..).zip(logits) {
-                let candidate = Candidate { row, token, log_probability: logit + offset };
-                if is_better(&candidate, &self.candidates, 2 * rules.beam) && !rules.suppressed.contains(&token) {
-                    insert(candidate, &mut self.candidates, 2 * rules.beam);
+            for (chunk, logits) in logits.chunks(CHUNK).enumerate() {
+                if max(logits) + offset > worst(&self.candidates, 2 * rules.beam) {
+                    let candidates = candidates(row, chunk * CHUNK, logits, offset);
+                    candidates.for_each(|candidate| consider(candidate, &mut self.candidates, rules));
                 }
             }
         }
@@ -160,10 +164,23 @@ impl Beams {
     }
 }
 
-fn is_better(candidate: &Candidate, kept: &[Candidate], capacity: usize) -> bool {
-    // Not a number is better than nothing by no comparison, and so never kept.
-    let worst = if kept.len() < capacity { f32::NEG_INFINITY } else { kept[kept.len() - 1].log_probability };
-    candidate.log_probability > worst
+/// The extensions of `row` by the tokens from `first` on.
+fn candidates(row: usize, first: usize, logits: &[f32], offset: f32) -> impl Iterator<Item = Candidate> {
+    let tokens = first as Token..;
+    tokens.zip(logits).map(move |(token, logit)| Candidate { row, token, log_probability: logit + offset })
+}
+
+/// Keeps a candidate if it is among the best so far.
+fn consider(candidate: Candidate, kept: &mut heapless::Vec<Candidate, MAX_CANDIDATES>, rules: &GenerationSpec) {
+    let capacity = 2 * rules.beam;
+    if candidate.log_probability > worst(kept, capacity) && !rules.suppressed.contains(&candidate.token) {
+        insert(candidate, kept, capacity);
+    }
+}
+
+/// What a candidate must exceed to be kept. Not a number exceeds nothing.
+fn worst(kept: &[Candidate], capacity: usize) -> f32 {
+    if kept.len() < capacity { f32::NEG_INFINITY } else { kept[kept.len() - 1].log_probability }
 }
 
 /// Inserts in order, after equals, and drops the worst beyond `capacity`.
@@ -186,11 +203,6 @@ fn keep_best(hypothesis: Hypothesis, ended: &mut Beam, rules: &GenerationSpec) {
     if let Some(worst) = worst.filter(|worst| score(worst) < score(&hypothesis)) {
         *worst = hypothesis;
     }
-}
-
-fn log_sum_exp(logits: &[f32]) -> f32 {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    max + logits.iter().map(|logit| (logit - max).exp()).sum::<f32>().ln()
 }
 
 #[cfg(test)]
