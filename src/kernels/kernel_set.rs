@@ -39,6 +39,8 @@ pub(crate) struct Elementwise {
     pub range: fn(&[f32]) -> (f32, f32),
     pub add: fn(&Add, &[u8], &[u8], &mut [u8]),
     pub sum_pixels: fn(&[u8], usize, usize, &mut [i32]),
+    pub row_times_matrix: fn(&[f32], &[f32], &mut [f32]),
+    pub matrix_times_column: fn(&[f32], &[f32], &mut [f32]),
 }
 
 impl KernelSet {

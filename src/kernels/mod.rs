@@ -43,6 +43,7 @@ mod requantize;
 mod simd;
 #[cfg(test)]
 mod tests;
+mod thin;
 mod threads;
 mod window;
 

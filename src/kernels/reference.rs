@@ -11,6 +11,7 @@ use crate::kernels::{
     matrix::{Block, MatrixLayout, PackedMatrix, Rows, WeightForm},
     quantize::{dequantize_values, interleave_planes, quantize_values, range_with_zero},
     requantize::{Addend, Quantization, Requantize, requantize, rounded},
+    thin::{matrix_times_column, row_times_matrix},
     window::ImageRows,
 };
 use std::ops::Range;
@@ -38,6 +39,8 @@ pub(crate) const ELEMENTWISE: Elementwise = Elementwise {
     range: range_with_zero,
     add: add_values,
     sum_pixels,
+    row_times_matrix,
+    matrix_times_column,
 };
 
 /// Computes two rows of a block of channels.

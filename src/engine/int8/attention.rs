@@ -6,26 +6,24 @@
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::einsum::EinSum;
 
-/// Partial sums of a dot product, so that it can use vector instructions.
-const LANES: usize = 8;
-
-/// Rows whose dot products are computed together.
-const ROWS: usize = 4;
+use crate::kernels::KernelSet;
 
 /// `(..., m, k) x (..., k, n) -> (..., m, n)` in f32, where m or n is 1; other axes are equal or 1 in one operand.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct ThinProduct;
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ThinProduct {
+    set: KernelSet,
+}
 
 impl ThinProduct {
     /// The operator that computes what `node` does, if it is such a product.
-    pub fn replacing(node: &TypedNode, inputs: &[&TypedFact]) -> Option<Self> {
+    pub fn replacing(set: KernelSet, node: &TypedNode, inputs: &[&TypedFact]) -> Option<Self> {
         let op = node.op_as::<EinSum>()?;
         let &[first, second] = inputs else { return None };
         let is_float = [first, second].iter().all(|fact| fact.datum_type == f32::datum_type() && fact.konst.is_none());
         let rank = first.rank();
         let is_thin =
             rank >= 2 && second.rank() == rank && (first.shape[rank - 2].is_one() || second.shape[rank - 1].is_one());
-        (is_float && is_thin && op.q_params.is_none() && is_matrix_product(op, rank)).then_some(Self)
+        (is_float && is_thin && op.q_params.is_none() && is_matrix_product(op, rank)).then_some(Self { set })
     }
 }
 
@@ -66,9 +64,9 @@ impl EvalOp for ThinProduct {
         for (place, (first_start, second_start)) in places.zip(first_starts.zip(second_starts)) {
             let (first, second) = (&first[first_start..][..rows * depth], &second[second_start..][..depth * columns]);
             if rows == 1 {
-                row_times_matrix(first, second, place);
+                self.set.row_times_matrix(first, second, place);
             } else {
-                matrix_times_column(first, second, place);
+                self.set.matrix_times_column(first, second, place);
             }
         }
         Ok(tvec!(output.into_tvalue()))
@@ -110,50 +108,14 @@ fn starts<'a>(own: &'a [usize], shape: &'a [usize], matrix_len: usize) -> impl I
     })
 }
 
-fn row_times_matrix(row: &[f32], matrix: &[f32], sums: &mut [f32]) {
-    for (factor, values) in row.iter().zip(matrix.chunks_exact(sums.len().max(1))) {
-        for (sum, value) in sums.iter_mut().zip(values) {
-            *sum += factor * value;
-        }
-    }
-}
-
-fn matrix_times_column(matrix: &[f32], column: &[f32], sums: &mut [f32]) {
-    let depth = column.len().max(1);
-    let (groups, rest) = sums.as_chunks_mut::<ROWS>();
-    let mut rows = matrix.chunks_exact(depth * ROWS);
-    for (sums, rows) in groups.iter_mut().zip(rows.by_ref()) {
-        *sums = dots(std::array::from_fn(|row| &rows[row * depth..][..depth]), column);
-    }
-    for (sum, row) in rest.iter_mut().zip(rows.remainder().chunks_exact(depth)) {
-        [*sum] = dots([row], column);
-    }
-}
-
-/// The products of several rows with one column, side by side so that no sum waits for the one before.
-fn dots<const N: usize>(rows: [&[f32]; N], column: &[f32]) -> [f32; N] {
-    let mut sums = [[0.0_f32; LANES]; N];
-    let (chunks, column_rest) = column.as_chunks::<LANES>();
-    let rows = rows.map(|row| row.as_chunks::<LANES>());
-    for (at, column) in chunks.iter().enumerate() {
-        for (sums, (row, _)) in sums.iter_mut().zip(&rows) {
-            (0..LANES).for_each(|lane| sums[lane] += row[at][lane] * column[lane]);
-        }
-    }
-    std::array::from_fn(|row| {
-        let rest: f32 = rows[row].1.iter().zip(column_rest).map(|(first, second)| first * second).sum();
-        let [a, b, c, d, e, f, g, h] = sums[row];
-        ((a + e) + (c + g)) + ((b + f) + (d + h)) + rest
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn product(first: (&[usize], &[f32]), second: (&[usize], &[f32])) -> TractResult<(Vec<usize>, Vec<f32>)> {
         let inputs = [first, second].map(|(shape, values)| Tensor::from_shape(shape, values).map(Tensor::into_tvalue));
-        let output = ThinProduct.eval(&EvalContext::out_of_plan(), inputs.into_iter().collect::<TractResult<_>>()?)?;
+        let op = ThinProduct { set: KernelSet::detect() };
+        let output = op.eval(&EvalContext::out_of_plan(), inputs.into_iter().collect::<TractResult<_>>()?)?;
         let view = output[0].try_as_plain_ram()?;
         Ok((output[0].shape().to_vec(), view.as_slice::<f32>()?.to_vec()))
     }
@@ -163,17 +125,6 @@ mod tests {
         let queries = (&[2, 1, 2][..], &[1.0, 2.0, 3.0, 4.0][..]);
         let keys = (&[1, 2, 3][..], &[1.0, 0.0, 1.0, 0.0, 1.0, 1.0][..]);
         assert_eq!(product(queries, keys)?, (vec![2, 1, 3], vec![1.0, 2.0, 3.0, 3.0, 4.0, 7.0]));
-        Ok(())
-    }
-
-    #[test]
-    fn columns_of_any_length_are_summed_whole() -> TractResult<()> {
-        for depth in [1, 7, 8, 9, 49] {
-            let values: Vec<f32> = (0..2 * depth).map(|i| i as f32).collect();
-            let ones = vec![1.0; depth];
-            let sums: Vec<f32> = values.chunks(depth).map(|row| row.iter().sum()).collect();
-            assert_eq!(product((&[2, depth], &values), (&[depth, 1], &ones))?, (vec![2, 1], sums));
-        }
         Ok(())
     }
 

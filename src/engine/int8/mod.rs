@@ -59,5 +59,5 @@ pub(super) fn compile(mut model: TypedModel, set: KernelSet, pool: &Pool) -> Tra
             Err(error) => log::warn!("{} layers run on floats: {error:#}", region.layers.len()),
         }
     }
-    rebuild::rebuild(&model, compiled)
+    rebuild::rebuild(&model, set, compiled)
 }

@@ -9,15 +9,20 @@ use super::attention::ThinProduct;
 use super::operator::Int8Region;
 use super::regions::Region;
 use super::scheme::Dequantize;
+use crate::kernels::KernelSet;
 
 /// `source` with `regions` replaced by their operators.
-pub(super) fn rebuild(source: &TypedModel, regions: Vec<(Region, Int8Region)>) -> TractResult<TypedModel> {
+pub(super) fn rebuild(
+    source: &TypedModel,
+    set: KernelSet,
+    regions: Vec<(Region, Int8Region)>,
+) -> TractResult<TypedModel> {
     let target = TypedModel { symbols: source.symbols.clone(), ..TypedModel::default() };
     let mut region_of = HashMap::new();
     for (index, (region, _)) in regions.iter().enumerate() {
         region_of.extend(region.outputs.iter().map(|output| (*output, index)));
     }
-    let mut rebuild = Rebuild { source, regions, region_of, target, mapping: HashMap::new() };
+    let mut rebuild = Rebuild { source, set, regions, region_of, target, mapping: HashMap::new() };
     for input in &source.inputs {
         rebuild.copy_source(*input)?;
     }
@@ -29,6 +34,7 @@ pub(super) fn rebuild(source: &TypedModel, regions: Vec<(Region, Int8Region)>) -
 
 struct Rebuild<'m> {
     source: &'m TypedModel,
+    set: KernelSet,
     regions: Vec<(Region, Int8Region)>,
     /// By output.
     region_of: HashMap<OutletId, usize>,
@@ -93,7 +99,7 @@ impl Rebuild<'_> {
 
     fn thin_product(&self, node: &TypedNode, inputs: &[OutletId]) -> Option<ThinProduct> {
         let facts: TVec<_> = inputs.iter().map(|input| self.target.outlet_fact(*input).ok()).collect::<Option<_>>()?;
-        ThinProduct::replacing(node, &facts)
+        ThinProduct::replacing(self.set, node, &facts)
     }
 
     fn copy_source(&mut self, input: OutletId) -> TractResult<()> {

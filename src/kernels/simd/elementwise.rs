@@ -15,6 +15,10 @@ macro_rules! elementwise_with {
                 (add: &crate::kernels::add::Add, first: &[u8], second: &[u8], output: &mut [u8])),
             sum_pixels: elementwise_with!($features, crate::kernels::average_pool::sum_pixels,
                 (input: &[u8], channels: usize, first_channel: usize, sums: &mut [i32])),
+            row_times_matrix: elementwise_with!($features, crate::kernels::thin::row_times_matrix,
+                (row: &[f32], matrix: &[f32], sums: &mut [f32])),
+            matrix_times_column: elementwise_with!($features, crate::kernels::thin::matrix_times_column,
+                (matrix: &[f32], column: &[f32], sums: &mut [f32])),
         }
     };
     ($features:literal, $body:path, ($($argument:ident: $type:ty),*) $(-> $result:ty)?) => {{
