@@ -66,6 +66,37 @@ pub enum Error {
     #[error("{} holds no picture (.jpg, .jpeg, .png, .webp, .bmp, .gif)", path.display())]
     NoPictures { path: PathBuf },
 
+    /// Frames of a size that no stream may have.
+    #[error(
+        "frames of {width} x {height} pixels: must be at least 1 x 1, at most {max_side} a side and {max_pixels} in all"
+    )]
+    StreamSize { width: u32, height: u32, max_side: u32, max_pixels: u64 },
+
+    /// A stride that cannot be that of such rows.
+    #[error("a stride of {stride} bytes does not fit {format} rows of {width} pixels: must be {least} to {most}")]
+    Stride { format: &'static str, width: u32, stride: u32, least: u64, most: u64 },
+
+    /// The stride of a raw stream cannot be told from its length.
+    #[error("the rows of {} may be {tight} or {padded} bytes long: say which with --stride (ffmpeg writes {tight}, rpicam-vid {padded})", path.display())]
+    UnknownStride { path: PathBuf, tight: usize, padded: usize },
+
+    /// The bytes of a stream are not those of the format that was named.
+    #[error("{} is not a {format} stream: {problem}", path.display())]
+    StreamFormat { path: PathBuf, format: &'static str, problem: String },
+
+    /// A crop that reaches over the frame's edge.
+    #[error(
+        "the crop {x},{y},{crop_width},{crop_height} reaches over the edge of a frame of {width} x {height} pixels"
+    )]
+    Crop { x: u32, y: u32, crop_width: u32, crop_height: u32, width: u32, height: u32 },
+
+    /// The system does not start the thread that drains a camera or pipe.
+    #[error("cannot start a thread that reads the source: {cause}")]
+    SourceThread {
+        #[source]
+        cause: io::Error,
+    },
+
     /// A file of the model folder is not there or cannot be read.
     #[error("model file {} cannot be read: {cause}; models/README.md lists what a model folder holds", path.display())]
     ModelFile {

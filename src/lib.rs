@@ -40,7 +40,7 @@ mod preprocess;
 mod search;
 pub mod sink;
 mod softmax;
-mod source;
+pub mod source;
 mod spec;
 mod text;
 pub mod watch;

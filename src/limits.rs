@@ -11,6 +11,15 @@ pub const MAX_PICTURE_PIXELS: u64 = 1 << 26;
 /// Bytes of a picture file, also of one that comes through standard input.
 pub const MAX_PICTURE_BYTES: u64 = 256 << 20;
 
+/// Bytes of one frame of a stream of JPEGs; a longer one is an error.
+pub const MAX_STREAM_JPEG_BYTES: usize = 16 << 20;
+
+/// Bytes of a header line of a YUV4MPEG2 stream.
+pub const MAX_Y4M_LINE: usize = 1_024;
+
+/// Frames in a row that cannot be decoded before a source is given up.
+pub const MAX_BROKEN_FRAMES: u32 = 100;
+
 /// Longest side of what an encoder takes, in pixels.
 pub const MAX_INPUT_SIDE: usize = 1_024;
 

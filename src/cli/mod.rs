@@ -9,6 +9,8 @@ mod model_args;
 mod profile;
 #[expect(dead_code, reason = "the command that follows a camera uses it")]
 mod sink_args;
+#[expect(dead_code, reason = "the command that follows a camera uses it")]
+mod source_args;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

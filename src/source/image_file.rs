@@ -48,9 +48,17 @@ impl PictureReader {
         self.file.clear();
         let read = stream.take(MAX_PICTURE_BYTES + 1).read_to_end(&mut self.file);
         read.map_err(|cause| Error::Read { path: name.into(), cause })?;
-        let (width, height) = Decoding { name, file: &self.file }.run(&mut self.pixels)?;
+        let (width, height) = decode_picture(name, &self.file, &mut self.pixels)?;
         Frame::new(width, height, &self.pixels)
     }
+}
+
+/// Decodes a picture in memory into (height, width, 3) and gives its width and height; `name` only names it in errors.
+///
+/// # Errors
+/// As [`PictureReader::read`]; `pixels` may then hold half a picture.
+pub(crate) fn decode_picture(name: &Path, file: &[u8], pixels: &mut Vec<u8>) -> Result<(u32, u32)> {
+    Decoding { name, file }.run(pixels)
 }
 
 /// One picture on its way from bytes to pixels.

@@ -1,12 +1,48 @@
-//! Where frames come from.
+//! Where frames come from: picture files, streams of samples or JPEGs, cameras, a test pattern.
+//!
+//! A live source is a chain. At its start is a [`RawSource`], which gives frames that are not decoded yet; wrappers that
+//! are raw sources too slow it down, skip frames or keep the newest one; [`Decoded`] makes RGB at the end. [`open`] builds
+//! the chain that [`SourceOptions`] describes.
 
+mod clock;
+mod color;
+mod convert;
+mod counters;
+mod decoded;
+mod every;
 mod image_file;
 mod jpeg;
+mod latest;
+mod layout;
 mod listing;
+mod moving_pattern;
+mod open;
+mod paced;
+mod pipe;
+mod raw_frame;
+mod raw_stream;
+mod recovering;
+mod replay;
+mod stop;
 mod test_pattern;
 
+pub use color::{ColorMatrix, ColorRange, ColorSpec};
+pub use counters::{Counters, SourceCounts};
+pub use decoded::Decoded;
+pub use every::Every;
 pub use image_file::PictureReader;
+pub use latest::Latest;
+pub use layout::{PixelFormat, RawLayout};
 pub use listing::list_pictures;
+pub use moving_pattern::{MovingPattern, SCENE_FRAMES};
+pub use open::{Input, SourceOptions, StreamFormat, open};
+pub use paced::Paced;
+pub use pipe::Pipe;
+pub use raw_frame::{Coding, RawFrame, RawSource};
+pub use raw_stream::RawStream;
+pub use recovering::Recovering;
+pub use replay::Replay;
+pub use stop::Stop;
 pub use test_pattern::TestPattern;
 
 use crate::error::Result;
@@ -19,10 +55,19 @@ pub trait FrameSource {
     /// # Errors
     /// What keeps this source from giving frames.
     fn next_frame(&mut self) -> Result<Option<Frame<'_>>>;
+
+    /// What the source has been through so far; zeros where nothing is counted.
+    fn counts(&self) -> SourceCounts {
+        SourceCounts::default()
+    }
 }
 
 impl<S: FrameSource + ?Sized> FrameSource for Box<S> {
     fn next_frame(&mut self) -> Result<Option<Frame<'_>>> {
         (**self).next_frame()
+    }
+
+    fn counts(&self) -> SourceCounts {
+        (**self).counts()
     }
 }
