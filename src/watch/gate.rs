@@ -1,9 +1,10 @@
 //! The change gate: has the scene changed enough to be worth a caption?
 //!
-//! A frame is reduced to the mean brightness of 32 x 24 cells. A cell has changed if it is darker or brighter than all that
-//! the other picture shows in that cell and its eight neighbours, by more than [`Gate::noise`] grey levels; the neighbours
-//! forgive a camera that shakes. Before that the new picture is scaled and shifted to the other's mean and spread, so that
-//! a lamp, a cloud or the camera's own exposure change nothing. What is left is the share of cells that have changed.
+//! A frame is reduced to 32 x 24 cells, each with the mean of its brightness and of two colour differences. A cell has
+//! changed if it is outside all that the other picture shows in that cell and its eight neighbours, by more than
+//! [`Gate::noise`] levels; the neighbours forgive a camera that shakes. Before that the new picture is scaled and shifted to
+//! the other's mean and spread, so that a lamp, a cloud or the camera's own exposure and white balance change nothing. What
+//! is left is the share of cells that have changed.
 //!
 //! About 50,000 pixels are read a frame, whatever its size; nothing is allocated.
 
@@ -21,8 +22,14 @@ const SAMPLES: usize = 8;
 /// How far contrast is matched: a fade beyond this is a change.
 const GAIN: std::ops::RangeInclusive<f32> = 0.5..=2.0;
 
-/// Mean brightness of each cell, 0 to 255.
-type Grid = [f32; COLUMNS * ROWS]; // (ROWS, COLUMNS)
+/// Weights of red, green and blue in brightness (BT.601).
+const BRIGHTNESS: [f32; 3] = [0.299, 0.587, 0.114];
+
+/// Mean of each cell, in levels of 0 to 255.
+type Plane = [f32; COLUMNS * ROWS]; // (ROWS, COLUMNS)
+
+/// Brightness, red less brightness, blue less brightness.
+type Grid = [Plane; 3];
 
 /// How much of the picture differs, as shares of its area in 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,7 +43,7 @@ pub struct Change {
 /// Compares each frame with the one before and with the scene that was settled on.
 #[derive(Debug, Clone)]
 pub struct Gate {
-    /// Grey levels of 255 that a cell may be off before it has changed.
+    /// Levels of 255 by which a cell may be off before it has changed.
     pub noise: f32,
     now: Grid,
     last: Grid,
@@ -48,7 +55,7 @@ pub struct Gate {
 impl Gate {
     /// A gate that has seen nothing, for which all is change.
     pub fn new(noise: f32) -> Self {
-        let empty = [0.0; COLUMNS * ROWS];
+        let empty = [[0.0; COLUMNS * ROWS]; 3];
         Self { noise, now: empty, last: empty, settled: empty, has_last: false, has_settled: false }
     }
 
@@ -69,22 +76,26 @@ impl Gate {
     }
 }
 
-/// Mean brightness of the cells. In a picture of fewer pixels than cells, neighbours share a pixel.
+/// Means of the cells. In a picture of fewer pixels than cells, neighbours share a pixel.
 fn shrink(frame: &Frame, grid: &mut Grid) {
     let columns: [_; COLUMNS] = std::array::from_fn(|column| samples(column, COLUMNS, frame.width() as usize));
-    for (row, cells) in grid.chunks_exact_mut(COLUMNS).enumerate() {
-        let mut sums = [0u32; COLUMNS];
+    for row in 0..ROWS {
+        let mut sums = [[0u32; 3]; COLUMNS];
         let (first, last, step) = samples(row, ROWS, frame.height() as usize);
-        let mut rows = 0;
         for y in (first..last).step_by(step) {
             let pixels = frame.row(y);
             for (sum, (first, last, step)) in sums.iter_mut().zip(columns) {
-                *sum += mean_brightness(&pixels[first * 3..last * 3], step);
+                add_pixels(&pixels[first * 3..last * 3], step, sum);
             }
-            rows += 1;
         }
-        for (cell, sum) in cells.iter_mut().zip(sums) {
-            *cell = sum as f32 / (rows as f32 * 256.0);
+        let rows = (last - first).div_ceil(step);
+        for (column, (sum, (first, last, step))) in sums.iter().zip(columns).enumerate() {
+            let count = (rows * (last - first).div_ceil(step)) as f32;
+            let [red, green, blue] = sum.map(|sum| sum as f32 / count);
+            let brightness = BRIGHTNESS[0] * red + BRIGHTNESS[1] * green + BRIGHTNESS[2] * blue;
+            for (plane, value) in grid.iter_mut().zip([brightness, red - brightness, blue - brightness]) {
+                plane[row * COLUMNS + column] = value;
+            }
         }
     }
 }
@@ -96,46 +107,51 @@ fn samples(cell: usize, cells: usize, len: usize) -> (usize, usize, usize) {
     (first, last, (last - first).div_ceil(SAMPLES))
 }
 
-/// Mean brightness of every `step`-th RGB pixel in 1/256 of a grey level, weighted as BT.601 does.
-fn mean_brightness(pixels: &[u8], step: usize) -> u32 {
-    let mut sum = 0;
-    let mut count = 0;
+/// Adds every `step`-th RGB pixel.
+fn add_pixels(pixels: &[u8], step: usize, sum: &mut [u32; 3]) {
     for pixel in pixels.chunks_exact(3).step_by(step) {
-        sum += 77 * u32::from(pixel[0]) + 150 * u32::from(pixel[1]) + 29 * u32::from(pixel[2]);
-        count += 1;
+        for (sum, channel) in sum.iter_mut().zip(pixel) {
+            *sum += u32::from(*channel);
+        }
     }
-    sum / count
 }
 
-/// Share of cells outside what `other` shows around them, once brightness and contrast are matched.
+/// Share of cells outside what `other` shows around them, once exposure and white balance are matched.
 fn changed_share(now: &Grid, other: &Grid, noise: f32) -> f32 {
-    let (mean, spread) = mean_and_spread(now);
-    let (other_mean, other_spread) = mean_and_spread(other);
-    let gain = (other_spread / spread.max(0.1)).clamp(*GAIN.start(), *GAIN.end());
+    let means = now.each_ref().map(mean);
+    let other_means = other.each_ref().map(mean);
+    let spread = spread(&now[0], means[0]);
+    let gain = (self::spread(&other[0], other_means[0]) / spread.max(0.1)).clamp(*GAIN.start(), *GAIN.end());
     let mut changed = 0;
     for row in 0..ROWS {
         for column in 0..COLUMNS {
-            let value = (now[row * COLUMNS + column] - mean) * gain + other_mean;
-            let (low, high) = range_around(other, row, column);
-            changed += u32::from(value < low - noise || value > high + noise);
+            let is_outside = |plane: usize| {
+                let value = (now[plane][row * COLUMNS + column] - means[plane]) * gain + other_means[plane];
+                let (low, high) = range_around(&other[plane], row, column);
+                value < low - noise || value > high + noise
+            };
+            changed += u32::from((0..3).any(is_outside));
         }
     }
     changed as f32 / (COLUMNS * ROWS) as f32
 }
 
-fn mean_and_spread(grid: &Grid) -> (f32, f32) {
-    let len = grid.len() as f32;
-    let mean = grid.iter().sum::<f32>() / len;
-    let variance = grid.iter().map(|value| (value - mean) * (value - mean)).sum::<f32>() / len;
-    (mean, variance.sqrt())
+fn mean(plane: &Plane) -> f32 {
+    plane.iter().sum::<f32>() / plane.len() as f32
 }
 
-/// Darkest and brightest of a cell and its neighbours.
-fn range_around(grid: &Grid, row: usize, column: usize) -> (f32, f32) {
+/// Standard deviation.
+fn spread(plane: &Plane, mean: f32) -> f32 {
+    let squares = plane.iter().map(|value| (value - mean) * (value - mean));
+    (squares.sum::<f32>() / plane.len() as f32).sqrt()
+}
+
+/// Least and greatest of a cell and its neighbours.
+fn range_around(plane: &Plane, row: usize, column: usize) -> (f32, f32) {
     let mut range = (f32::INFINITY, f32::NEG_INFINITY);
     let columns = column.saturating_sub(1)..(column + 2).min(COLUMNS);
     for row in row.saturating_sub(1)..(row + 2).min(ROWS) {
-        for value in &grid[row * COLUMNS..][columns.clone()] {
+        for value in &plane[row * COLUMNS..][columns.clone()] {
             range = (range.0.min(*value), range.1.max(*value));
         }
     }
@@ -172,7 +188,7 @@ mod tests {
     }
 
     fn change(before: &Painted, after: &Painted) -> f32 {
-        let mut gate = Gate::new(10.0);
+        let mut gate = Gate::new(12.0);
         gate.look(&before.frame());
         gate.settle();
         gate.look(&after.frame()).from_settled
@@ -181,7 +197,7 @@ mod tests {
     #[test]
     fn the_first_frame_is_all_change_and_the_same_again_is_none() {
         let picture = TestPattern::new(320, 240);
-        let mut gate = Gate::new(10.0);
+        let mut gate = Gate::new(12.0);
         assert_eq!(gate.look(&picture.frame()), Change { from_settled: 1.0, from_last: 1.0 });
         assert_eq!(gate.look(&picture.frame()), Change { from_settled: 1.0, from_last: 0.0 });
         gate.settle();
@@ -212,6 +228,19 @@ mod tests {
     }
 
     #[test]
+    fn another_colour_of_the_same_brightness_is_a_change() {
+        let lights = [[200, 20, 20], [20, 111, 20]].map(|light| {
+            let is_lit = |place: u32| (10..40).contains(&(place % 64)) && place / 64 < 30;
+            (0..64 * 48).flat_map(|place| if is_lit(place) { light } else { [70; 3] }).collect::<Vec<u8>>()
+        });
+        let mut gate = Gate::new(12.0);
+        let [red, green] = lights.each_ref().map(|pixels| Frame::new(64, 48, pixels).unwrap());
+        gate.look(&red);
+        gate.settle();
+        assert!(gate.look(&green).from_settled > 0.2);
+    }
+
+    #[test]
     fn a_covered_lens_is_a_change() {
         let scene = Painted::new(240, |x, y| hills(x, y, 0.0) as u8);
         let covered = Painted::new(240, |_, _| 8);
@@ -222,7 +251,7 @@ mod tests {
     #[test]
     fn pictures_smaller_than_the_grid_are_compared_too() {
         for (width, height) in [(1, 1), (3, 50), (50, 3)] {
-            let mut gate = Gate::new(10.0);
+            let mut gate = Gate::new(12.0);
             gate.look(&TestPattern::new(width, height).frame());
             gate.settle();
             assert_eq!(gate.look(&TestPattern::new(width, height).frame()).from_settled, 0.0, "{width} x {height}");

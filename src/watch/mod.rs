@@ -45,7 +45,7 @@ pub struct Settings {
     pub change: f32,
     /// Share of the picture, 0 to 1, from which a change is another scene altogether.
     pub cut: f32,
-    /// Grey levels of 255 by which a cell of the picture may be off before it has changed.
+    /// Levels of 255 by which a cell of the picture may be off, in brightness or colour, before it has changed.
     pub noise: f32,
     /// Which sentences have held, and which are new.
     pub agreement: Agreement,
@@ -63,7 +63,7 @@ impl Default for Settings {
         Self {
             change: 0.05,
             cut: 0.2,
-            noise: 10.0,
+            noise: 12.0,
             agreement: Agreement::default(),
             heartbeat: None,
             min_confidence: 0.0,
@@ -243,7 +243,7 @@ mod tests {
 
     /// Stripes of another width for each scene.
     fn scene_picture(scene: u32) -> Vec<u8> {
-        let pixel = |place: u32| if place % 64 / (4 + 3 * scene) % 2 == 0 { [200; 3] } else { [40; 3] };
+        let pixel = |place: u32| if (place % 64 / (4 + 3 * scene)).is_multiple_of(2) { [200; 3] } else { [40; 3] };
         (0..64 * 48).flat_map(pixel).collect()
     }
 
