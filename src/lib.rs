@@ -13,7 +13,7 @@
 //! 1. stages: sources, [`Preprocessor`], the engine (the one module that imports tract; what is quantized in a graph it
 //!    runs in int8 kernels of our own), [`Vocabulary`], sinks
 //! 2. over the engine: [`Encoder`], [`Decoder`], [`Model`]
-//! 3. [`Captioner`]
+//! 3. [`Captioner`], and [`watch`] around it for streams: which frames are worth a caption, which captions worth telling
 //! 4. the program `scenescribe`, which uses this API alone
 //!
 //! # Memory

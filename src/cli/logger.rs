@@ -1,5 +1,7 @@
 //! Log lines on standard error.
 
+use std::io::Write as _;
+
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 struct Stderr;
@@ -13,7 +15,9 @@ impl Log for Stderr {
         // Other crates speak of their inner life: shown only on trouble or when asked for everything.
         let is_ours = record.target().starts_with("scenescribe");
         if is_ours || record.level() <= Level::Error || log::max_level() == LevelFilter::Trace {
-            eprintln!("scenescribe: {}: {}", record.level().as_str().to_lowercase(), record.args());
+            let level = record.level().as_str().to_lowercase();
+            // Nobody listens any more: that is no reason to end.
+            let _ = writeln!(std::io::stderr(), "scenescribe: {level}: {}", record.args());
         }
     }
 

@@ -7,10 +7,11 @@ mod logger;
 mod memory;
 mod model_args;
 mod profile;
-#[expect(dead_code, reason = "the command that follows a camera uses it")]
 mod sink_args;
-#[expect(dead_code, reason = "the command that follows a camera uses it")]
 mod source_args;
+mod watch;
+mod watch_args;
+mod watch_health;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Caption(caption::Args),
+    Watch(Box<watch::Args>),
     Inspect(inspect::Args),
     Bench(bench::Args),
 }
@@ -47,6 +49,7 @@ pub fn run() -> ExitCode {
     scenescribe::quiet_guarded_panics();
     match cli.command {
         Command::Caption(args) => caption::run(&args),
+        Command::Watch(args) => watch::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Bench(args) => bench::run(&args),
     }

@@ -117,6 +117,12 @@ impl SourceArgs {
         source::open(&self.options_or_exit(), stop)
     }
 
+    /// Whether frames that nobody takes are lost, as a camera's are.
+    pub fn is_live(&self) -> bool {
+        let input = self.options_or_exit().input;
+        !self.all_frames && !matches!(input, Input::Pictures(_) | Input::TestPattern)
+    }
+
     /// Where frames come from, in words.
     pub fn name(&self) -> String {
         match &self.input[..] {

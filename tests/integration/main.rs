@@ -5,3 +5,4 @@ mod models;
 mod parity;
 mod pictures;
 mod support;
+mod watch;
