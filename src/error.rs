@@ -84,6 +84,54 @@ pub enum Error {
     #[error("{} is not a {format} stream: {problem}", path.display())]
     StreamFormat { path: PathBuf, format: &'static str, problem: String },
 
+    /// A camera's device cannot be opened or started.
+    #[error("cannot open camera {}: {cause}{remedy}", path.display())]
+    CameraOpen {
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+        remedy: &'static str,
+    },
+
+    /// The program was built for another system, or without the feature `camera`.
+    #[error("{} cannot be read: this program is built without V4L2 cameras; build it on Linux with the feature `camera`", path.display())]
+    NoCameraSupport { path: PathBuf },
+
+    /// A device that is no capture device, or not one of a kind that is read here.
+    #[error("{} is not a camera that can be read: {problem}; `scenescribe cameras` lists those that can", path.display())]
+    NotACamera { path: PathBuf, problem: String },
+
+    /// The receiver of a Raspberry Pi's camera connector, whose raw data only libcamera can develop.
+    #[error(
+        "{} is a CSI receiver (driver {driver}), which only libcamera can read: use --camera rpicam, \
+         or `rpicam-vid -t 0 -n --codec mjpeg -o - | scenescribe watch --input - --format mjpeg`",
+        path.display()
+    )]
+    CsiReceiver { path: PathBuf, driver: String },
+
+    /// A camera gives only formats that are not read here.
+    #[error(
+        "camera {} gives {offered}: none of these is read or was asked for (YUYV, NV12, YU12, 422P, RGB3, BGR3, GREY and MJPG are read)",
+        path.display()
+    )]
+    CameraFormat { path: PathBuf, offered: String },
+
+    /// None of the programs that read a Raspberry Pi's camera can be started.
+    #[error("cannot start {programs}: {cause}; install them with `apt install rpicam-apps`")]
+    CameraProgram {
+        programs: String,
+        #[source]
+        cause: io::Error,
+    },
+
+    /// A camera that worked gives no more frames; it may come back.
+    #[error("camera {name} is lost: {cause}")]
+    CameraLost {
+        name: String,
+        #[source]
+        cause: io::Error,
+    },
+
     /// A crop that reaches over the frame's edge.
     #[error(
         "the crop {x},{y},{crop_width},{crop_height} reaches over the edge of a frame of {width} x {height} pixels"

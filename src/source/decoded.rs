@@ -4,6 +4,7 @@ use super::FrameSource;
 use super::color::ColorSpec;
 use super::convert::Converter;
 use super::counters::{Counters, SourceCounts};
+use super::huffman::add_missing_tables;
 use super::image_file::decode_picture;
 use super::raw_frame::{Coding, RawFrame, RawSource};
 use crate::error::{Error, Result};
@@ -31,7 +32,10 @@ impl<S: RawSource> Decoded<S> {
 
     fn decode(&mut self) -> Result<(u32, u32)> {
         match self.raw.coding {
-            Coding::Picture => decode_picture(&self.raw.name, &self.raw.bytes, &mut self.pixels),
+            Coding::Picture => {
+                add_missing_tables(&mut self.raw.bytes);
+                decode_picture(&self.raw.name, &self.raw.bytes, &mut self.pixels)
+            }
             Coding::Samples(layout, color) => {
                 let (width, height) = (layout.width(), layout.height());
                 if self.raw.bytes.len() < layout.least_len() {

@@ -4,17 +4,21 @@
 //! are raw sources too slow it down, skip frames or keep the newest one; [`Decoded`] makes RGB at the end. [`open`] builds
 //! the chain that [`SourceOptions`] describes.
 
+#[cfg(all(feature = "camera", target_os = "linux"))]
+mod camera;
 mod clock;
 mod color;
 mod convert;
 mod counters;
 mod decoded;
 mod every;
+mod huffman;
 mod image_file;
 mod jpeg;
 mod latest;
 mod layout;
 mod listing;
+mod mjpeg;
 mod moving_pattern;
 mod open;
 mod paced;
@@ -23,9 +27,14 @@ mod raw_frame;
 mod raw_stream;
 mod recovering;
 mod replay;
+mod rpicam;
 mod stop;
 mod test_pattern;
+mod transformed;
+mod y4m;
 
+#[cfg(all(feature = "camera", target_os = "linux"))]
+pub use camera::{Camera, CameraOptions, ListedCamera, ListedFormat, list_cameras};
 pub use color::{ColorMatrix, ColorRange, ColorSpec};
 pub use counters::{Counters, SourceCounts};
 pub use decoded::Decoded;
@@ -34,6 +43,7 @@ pub use image_file::PictureReader;
 pub use latest::Latest;
 pub use layout::{PixelFormat, RawLayout};
 pub use listing::list_pictures;
+pub use mjpeg::MjpegStream;
 pub use moving_pattern::{MovingPattern, SCENE_FRAMES};
 pub use open::{Input, SourceOptions, StreamFormat, open};
 pub use paced::Paced;
@@ -42,8 +52,11 @@ pub use raw_frame::{Coding, RawFrame, RawSource};
 pub use raw_stream::RawStream;
 pub use recovering::Recovering;
 pub use replay::Replay;
+pub use rpicam::{Rpicam, RpicamOptions, find_rpicam};
 pub use stop::Stop;
 pub use test_pattern::TestPattern;
+pub use transformed::{Crop, Rotation, Transform, Transformed};
+pub use y4m::Y4mStream;
 
 use crate::error::Result;
 use crate::frame::Frame;

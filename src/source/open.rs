@@ -4,10 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::raw_stream::stream_layout;
+#[cfg(all(feature = "camera", target_os = "linux"))]
+use super::{Camera, CameraOptions};
 use super::{
-    ColorSpec, Counters, Decoded, Every, FrameSource, Latest, MovingPattern, Paced, Pipe, PixelFormat, RawLayout,
-    RawSource, RawStream, Replay, Stop,
+    ColorSpec, Counters, Decoded, Every, FrameSource, Latest, MjpegStream, MovingPattern, Paced, Pipe, PixelFormat,
+    RawLayout, RawSource, RawStream, Recovering, Replay, Rpicam, RpicamOptions, Stop, Transform, Transformed,
+    Y4mStream,
 };
+#[cfg(not(all(feature = "camera", target_os = "linux")))]
+use crate::error::Error;
 use crate::error::Result;
 
 /// Size of a camera's frames or of the test pattern where none is asked for, in pixels.
@@ -27,6 +32,10 @@ pub enum Input {
         /// What is in it.
         format: StreamFormat,
     },
+    /// A V4L2 device such as `/dev/video0`, opened again when it was lost.
+    Camera(PathBuf),
+    /// A Raspberry Pi's own camera through `rpicam-vid`, started again when it dies or stalls.
+    Rpicam,
 }
 
 /// What a stream of bytes holds.
@@ -34,6 +43,10 @@ pub enum Input {
 pub enum StreamFormat {
     /// Frames without headers; their size must be given.
     Raw(PixelFormat),
+    /// YUV4MPEG2, which says its size itself.
+    Y4m,
+    /// JPEGs one after another, as `rpicam-vid --codec mjpeg` and `ffmpeg -f mjpeg` write them.
+    Mjpeg,
 }
 
 /// A source and what is done with its frames.
@@ -43,6 +56,8 @@ pub struct SourceOptions {
     pub input: Input,
     /// Width and height in pixels: needed by raw streams, a wish to cameras.
     pub size: Option<(u32, u32)>,
+    /// The only format to ask a camera for.
+    pub camera_format: Option<StreamFormat>,
     /// Bytes from row to row of a raw stream.
     pub stride: Option<u32>,
     /// Colours of YUV frames, where the source does not know better.
@@ -55,27 +70,36 @@ pub struct SourceOptions {
     pub repeats: bool,
     /// Whether a pipe is read frame by frame; else only its newest frame is kept, so that captions describe the present.
     pub all_frames: bool,
-    /// Longest silence of a source before it counts as lost.
+    /// Longest silence of a source before it counts as lost; `None` is ten seconds for cameras, for ever for streams.
     pub stall: Option<Duration>,
+    /// Most failures of a camera in a row that are forgiven; `None` is any.
+    pub retry_limit: Option<u32>,
+    /// What is done with each frame.
+    pub transform: Transform,
 }
 
 impl SourceOptions {
     /// All frames of an input, as fast as they come.
     pub fn new(input: Input) -> Self {
-        let (size, stride, rate, stall) = (None, None, None, None);
         Self {
             input,
-            size,
-            stride,
+            size: None,
+            camera_format: None,
+            stride: None,
             color: ColorSpec::default(),
-            rate,
+            rate: None,
             every: 1,
             repeats: false,
             all_frames: false,
-            stall,
+            stall: None,
+            retry_limit: None,
+            transform: Transform::default(),
         }
     }
 }
+
+/// Silence after which a camera counts as lost, where nothing else is asked for.
+const USUAL_STALL: Duration = Duration::from_secs(10);
 
 /// Opens a source. When `stop` is requested its next frame is the end.
 ///
@@ -90,7 +114,7 @@ pub fn open(options: &SourceOptions, stop: &Stop) -> Result<Box<dyn FrameSource 
     if options.every > 1 {
         source = Box::new(Every::new(source, options.every));
     }
-    Ok(Box::new(Decoded::new(source, options.color, counters)))
+    Ok(Box::new(Transformed::new(Decoded::new(source, options.color, counters), options.transform)))
 }
 
 fn open_input(options: &SourceOptions, stop: &Stop, counters: &Counters) -> Result<Box<dyn RawSource>> {
@@ -100,7 +124,40 @@ fn open_input(options: &SourceOptions, stop: &Stop, counters: &Counters) -> Resu
         Input::TestPattern => Box::new(MovingPattern::new(width, height, stop, counters)?),
         Input::Pictures(paths) => Box::new(Replay::open(paths, options.repeats, stop, counters)?),
         Input::Stream { path, format } => open_stream(options, path.as_deref(), *format, stop, counters)?,
+        Input::Camera(path) => open_camera(options, path, stop, counters)?,
+        Input::Rpicam => open_rpicam(options, stop, counters)?,
     })
+}
+
+/// V4L2 gives the newest frame itself.
+#[cfg(all(feature = "camera", target_os = "linux"))]
+fn open_camera(options: &SourceOptions, path: &Path, stop: &Stop, counters: Counters) -> Result<Box<dyn RawSource>> {
+    let size = options.size.unwrap_or(USUAL_SIZE);
+    let wish = CameraOptions { size, format: options.camera_format, stall: options.stall.unwrap_or(USUAL_STALL) };
+    let (path, inner_stop, inner_counters) = (path.to_path_buf(), stop.clone(), counters.clone());
+    let open = move || Camera::open(&path, &wish, &inner_stop, inner_counters.clone());
+    Ok(Box::new(Recovering::start(open, options.retry_limit, stop, counters)?))
+}
+
+#[cfg(not(all(feature = "camera", target_os = "linux")))]
+fn open_camera(_: &SourceOptions, path: &Path, _: &Stop, _: Counters) -> Result<Box<dyn RawSource>> {
+    Err(Error::NoCameraSupport { path: path.into() })
+}
+
+fn open_rpicam(options: &SourceOptions, stop: &Stop, counters: Counters) -> Result<Box<dyn RawSource>> {
+    let wish = RpicamOptions {
+        programs: None,
+        size: options.size.unwrap_or(USUAL_SIZE),
+        is_mjpeg: options.camera_format == Some(StreamFormat::Mjpeg),
+        stall: options.stall.unwrap_or(USUAL_STALL),
+    };
+    let retry_limit = options.retry_limit;
+    let start = |stop: &Stop| {
+        let (inner_stop, inner_counters) = (stop.clone(), counters.clone());
+        let open = move || Rpicam::start(&wish, &inner_stop, inner_counters.clone());
+        Recovering::start(open, retry_limit, stop, counters.clone())
+    };
+    Ok(Box::new(Latest::start(start, stop, counters.clone())?))
 }
 
 fn open_stream(
@@ -136,5 +193,7 @@ fn read_stream(
             let layout = stream_layout(&pipe, name, RawLayout::new(format, width, height)?, options.stride)?;
             Box::new(RawStream::new(pipe, name, layout, stop, counters))
         }
+        StreamFormat::Y4m => Box::new(Y4mStream::new(pipe, name, stop, counters)),
+        StreamFormat::Mjpeg => Box::new(MjpegStream::new(pipe, name, stop, counters)),
     })
 }

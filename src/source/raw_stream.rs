@@ -12,7 +12,7 @@ use super::stop::Stop;
 use crate::error::{Error, Result};
 
 /// rpicam pads rows to a multiple of this.
-const RPICAM_ALIGNMENT: usize = 64;
+pub(crate) const RPICAM_ALIGNMENT: usize = 64;
 
 /// A stream of frames that are all of one size.
 #[derive(Debug)]
@@ -72,6 +72,10 @@ impl Ending {
         Self { name: name.into(), stop: stop.clone(), counters, frames: 0 }
     }
 
+    pub fn name(&self) -> &PathBuf {
+        &self.name
+    }
+
     /// Reads `len` bytes into the frame; `false` at the end, also if it comes too early.
     pub fn read_frame(&mut self, reader: &mut impl Read, len: usize, frame: &mut RawFrame) -> Result<bool> {
         frame.name.clone_from(&self.name);
@@ -90,6 +94,13 @@ impl Ending {
     pub fn count_frame(&mut self) {
         self.frames += 1;
         self.counters.receive(1);
+    }
+
+    /// A frame that another one began in.
+    pub fn count_torn_frame(&mut self) {
+        self.count_frame();
+        self.counters.drop_frames(1);
+        log::debug!("{}: frame {} is cut short", self.name.display(), self.frames);
     }
 
     pub fn warn_of_torn_frame(&self, came: &str) {

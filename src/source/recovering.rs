@@ -41,7 +41,7 @@ impl<S: RawSource, F: FnMut() -> Result<S> + Send> Recovering<S, F> {
         Self::with_clock(open, retry_limit, stop, counters, Box::new(SystemClock::default()))
     }
 
-    fn with_clock(
+    pub(crate) fn with_clock(
         mut open: F,
         retry_limit: Option<u32>,
         stop: &Stop,
