@@ -1,6 +1,8 @@
 //! The command line: arguments in, exit codes out.
 
 mod bench;
+#[cfg(all(feature = "camera", target_os = "linux"))]
+mod cameras;
 mod caption;
 mod inspect;
 mod logger;
@@ -40,6 +42,8 @@ enum Command {
     Watch(Box<watch::Args>),
     Inspect(inspect::Args),
     Bench(bench::Args),
+    #[cfg(all(feature = "camera", target_os = "linux"))]
+    Cameras(cameras::Args),
 }
 
 /// Runs the program.
@@ -52,6 +56,8 @@ pub fn run() -> ExitCode {
         Command::Watch(args) => watch::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Bench(args) => bench::run(&args),
+        #[cfg(all(feature = "camera", target_os = "linux"))]
+        Command::Cameras(args) => cameras::run(&args),
     }
 }
 
