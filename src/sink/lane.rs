@@ -265,6 +265,8 @@ impl<O: Output> Worker<O> {
             }
             delay = (delay * 2).min(LAST_RECONNECT_DELAY);
         }
+        // If this fails, the frame that follows does too.
+        let _ = self.output.write_frame(self.framer.resynchronise(), &|| self.lane.is_out_of_time());
         let mut state = self.lane.lock();
         (state.is_lost, state.reconnects) = (false, state.reconnects + 1);
         log::warn!("{name} is back ({} captions dropped meanwhile)", state.dropped - dropped);
