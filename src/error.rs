@@ -205,6 +205,19 @@ pub enum Error {
     #[error("{} has {tokens} tokens but the decoder graph gives {logits} logits: the two files are of different models", path.display())]
     VocabularySize { path: PathBuf, tokens: usize, logits: usize },
 
+    /// A serial device cannot be opened.
+    #[error("cannot open serial device {}: {cause} ({remedy})", path.display())]
+    Serial {
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+        remedy: &'static str,
+    },
+
+    /// A serial device does not run at the rate that was asked for.
+    #[error("serial device {} cannot run at {baud} baud, the nearest that it has is {actual}: choose another --baud", path.display())]
+    BaudRate { path: PathBuf, baud: u32, actual: u32 },
+
     /// Captions have nowhere to go.
     #[error("cannot write captions to {name}: {cause}")]
     Sink {

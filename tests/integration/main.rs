@@ -4,5 +4,6 @@ mod caption;
 mod models;
 mod parity;
 mod pictures;
+mod serial;
 mod support;
 mod watch;
