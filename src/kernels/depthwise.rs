@@ -42,7 +42,7 @@ pub(crate) struct PackedDepthwise {
     pub requantize: Requantize,
     /// One pixel of padding.
     pub padding: Vec<u8>,
-    #[allow(dead_code, reason = "only ARM kernels multiply signed bytes in 16 bits")]
+    #[allow(dead_code, reason = "only ARMv7's kernel multiplies signed bytes in 16 bits")]
     pub has_lowest_weight: bool,
     /// Bytes of packed weights of one block.
     pub block_bytes: usize,

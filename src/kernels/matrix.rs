@@ -71,7 +71,7 @@ impl MatrixLayout {
 pub(crate) enum WeightForm {
     Bytes,
     /// i16. In a matrix, the even values of a group come first for all channels of a vector, then the odd ones.
-    #[allow(dead_code, reason = "only AVX2 and ARMv6 want words")]
+    #[allow(dead_code, reason = "only AVX2, ARMv6 and NEON without dot products want words")]
     Words,
 }
 
@@ -137,7 +137,7 @@ impl PackedMatrix {
     }
 
     /// The blocks in order. No block is a lone vector where it can be helped: two short ones are faster.
-    pub(crate) fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = Block> + Clone + use<> {
         let (lanes, most) = (self.layout.lanes, self.layout.vectors);
         let vectors = self.channels.div_ceil(lanes);
         let bytes = self.vector_bytes * self.segments;
@@ -152,7 +152,7 @@ impl PackedMatrix {
     }
 
     /// The blocks whose first channels are among `channels`.
-    pub(crate) fn blocks_of(&self, channels: Range<usize>) -> impl Iterator<Item = Block> + use<> {
+    pub(crate) fn blocks_of(&self, channels: Range<usize>) -> impl Iterator<Item = Block> + Clone + use<> {
         self.blocks().filter(move |block| channels.contains(&block.first_channel))
     }
 

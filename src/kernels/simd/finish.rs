@@ -46,7 +46,7 @@ impl<S: Vector> Finish<S> for Steps<'_> {
     }
 }
 
-/// The offsets from the zero point, clamped from above only.
+/// The offsets from the zero point, clamped from above only, and not even so where `store_steps` takes any.
 ///
 /// # Safety
 /// `multipliers` must be valid for `V` vectors.
@@ -61,7 +61,7 @@ pub(super) unsafe fn requantized<S: Vector, const V: usize>(
         // SAFETY: passed on from the caller.
         *offsets = unsafe {
             let scaled = S::mul(S::to_floats(*offsets), S::load_floats(multipliers.add(vector * S::LANES)));
-            S::round_to_ints(S::min(scaled, S::splat(ceiling)))
+            S::round_below(scaled, ceiling)
         };
     }
     offsets
@@ -111,7 +111,7 @@ impl AddedSteps<'_> {
             let addend = S::sub(addend, S::splat(f32::from(residual.addend.zero_point)));
             let sum = S::add(own, S::mul(addend, S::splat(residual.addend.scale)));
             let steps = S::div(sum, S::splat(residual.scale));
-            S::round_to_ints(S::min(steps, S::splat(residual.limits.ceiling())))
+            S::round_below(steps, residual.limits.ceiling())
         }
     }
 }

@@ -38,13 +38,14 @@ pub(super) unsafe fn multiply_to_u8<S: Vector>(
     // SAFETY: passed on from the caller.
     unsafe {
         match residual {
-            None => multiply::<S, _>(matrix, matrix.blocks(), rows, &Steps { stage, output, channels }),
+            None => multiply::<S, _>(matrix, matrix.blocks(), rows, 0, &Steps { stage, output, channels }),
             Some((residual, addend)) => {
                 let addend = addend.as_ptr();
                 multiply::<S, _>(
                     matrix,
                     matrix.blocks(),
                     rows,
+                    0,
                     &AddedSteps { stage, residual, addend, output, channels },
                 );
             }
@@ -65,23 +66,28 @@ pub(super) unsafe fn multiply_to_f32<S: Vector>(
     let blocks = matrix.blocks_of(output.range());
     let finish = RealNumbers { matrix, quantizations, to_float, output };
     // SAFETY: passed on from the caller.
-    unsafe { multiply::<S, _>(matrix, blocks, rows, &finish) }
+    unsafe { multiply::<S, _>(matrix, blocks, rows, 0, &finish) }
 }
 
+/// Computes the rows from `first_row` on.
+///
+/// # Safety
+/// As for [`multiply_to_u8`]; the rows must lie within what `finish` writes.
 #[inline(always)]
-unsafe fn multiply<S: Vector, F: Finish<S>>(
+pub(super) unsafe fn multiply<S: Vector, F: Finish<S>>(
     matrix: &PackedMatrix,
     blocks: impl Iterator<Item = Block>,
     rows: Rows<'_>,
+    first_row: usize,
     finish: &F,
 ) {
     for block in blocks {
         // SAFETY: the blocks are those of `matrix`; the rest is passed on.
         unsafe {
             match block.vectors {
-                1 => multiply_block::<S, F, 1>(matrix, rows, block, finish),
-                2 => multiply_block::<S, F, 2>(matrix, rows, block, finish),
-                _ => multiply_block::<S, F, 3>(matrix, rows, block, finish),
+                1 => multiply_block::<S, F, 1>(matrix, rows, first_row, block, finish),
+                2 => multiply_block::<S, F, 2>(matrix, rows, first_row, block, finish),
+                _ => multiply_block::<S, F, 3>(matrix, rows, first_row, block, finish),
             }
         }
     }
@@ -91,10 +97,11 @@ unsafe fn multiply<S: Vector, F: Finish<S>>(
 unsafe fn multiply_block<S: Vector, F: Finish<S>, const V: usize>(
     matrix: &PackedMatrix,
     rows: Rows<'_>,
+    first_row: usize,
     block: Block,
     finish: &F,
 ) {
-    let mut row = 0;
+    let mut row = first_row;
     macro_rules! tiles_of {
         ($($tile_rows:literal)*) => {$(
             while S::MAX_ROWS >= $tile_rows && rows.count - row >= $tile_rows {

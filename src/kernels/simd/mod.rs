@@ -1,8 +1,8 @@
 //! The SIMD kernel sets: all of the crate's `unsafe` but the thread pool's.
 //!
 //! `gemm` and `depthwise` hold the loops, generic over a vector type ([`vector::Vector`], [`depthwise::Filter`]); each
-//! other file implements these traits with one instruction set and lists the set's kernels. The 32-bit ARM sets have
-//! loops of their own around assembly.
+//! other file implements these traits with one instruction set and lists the set's kernels. The ARM sets without dot
+//! products have loops of their own around assembly.
 //!
 //! All generic functions are `#[inline(always)]`: they end up in the one function of each set that carries its
 //! `#[target_feature]`, and only there are the intrinsics compiled to instructions.

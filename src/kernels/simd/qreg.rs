@@ -84,25 +84,36 @@ macro_rules! qreg_vector_functions {
             unsafe { vcvtnq_s32_f32(a) }
         }
 
+        /// `store_steps` takes any offset.
+        #[inline(always)]
+        unsafe fn round_below(a: float32x4_t, _ceiling: f32) -> int32x4_t {
+            unsafe { vcvtnq_s32_f32(a) }
+        }
+
         #[inline(always)]
         unsafe fn sub_product(a: int32x4_t, b: int32x4_t, factor: i32) -> int32x4_t {
             unsafe { vmlsq_n_s32(a, b, factor) }
         }
 
         #[inline(always)]
-        unsafe fn store_steps<const V: usize>(offsets: [int32x4_t; V], limits: Limits, to: *mut u8, count: usize) {
+        unsafe fn store_steps<const V: usize>(
+            offsets: [int32x4_t; V],
+            limits: $crate::kernels::requantize::Limits,
+            to: *mut u8,
+            count: usize,
+        ) {
             unsafe {
                 let vector = |i: usize| if i < V { offsets[i] } else { offsets[V - 1] };
                 let low = $crate::kernels::simd::qreg::steps_of([vector(0), vector(1)], limits);
                 if count == 4 {
-                    vst1_lane_u32::<0>(to.cast(), vreinterpret_u32_u8(low));
+                    to.cast::<u32>().write_unaligned(vget_lane_u32::<0>(vreinterpret_u32_u8(low)));
                 } else if count == 8 {
                     vst1_u8(to, low);
                 } else {
                     let high = $crate::kernels::simd::qreg::steps_of([vector(2), vector(2)], limits);
                     if count == 12 {
                         vst1_u8(to, low);
-                        vst1_lane_u32::<0>(to.add(8).cast(), vreinterpret_u32_u8(high));
+                        to.add(8).cast::<u32>().write_unaligned(vget_lane_u32::<0>(vreinterpret_u32_u8(high)));
                     } else {
                         let mut bytes = [0_u8; 16];
                         vst1q_u8(bytes.as_mut_ptr(), vcombine_u8(low, high));
@@ -127,7 +138,7 @@ macro_rules! qreg_vector_functions {
     };
 }
 
-/// Adds the zero point, applies the limits and narrows to bytes.
+/// Adds the zero point, narrows to bytes and applies the limits: narrowing saturates, so that needs not come first.
 ///
 /// # Safety
 /// None on aarch64: it reads no memory.
@@ -137,7 +148,7 @@ pub(super) unsafe fn steps_of([low, high]: [int32x4_t; 2], limits: Limits) -> ui
     unsafe {
         let offsets = vqmovn_high_s32(vqmovn_s32(low), high);
         let steps = vqaddq_s16(offsets, vdupq_n_s16(i16::from(limits.zero_point)));
-        vmax_u8(vqmovun_s16(steps), vdup_n_u8(limits.lowest))
+        vmax_u8(vmin_u8(vqmovun_s16(steps), vdup_n_u8(limits.highest)), vdup_n_u8(limits.lowest))
     }
 }
 

@@ -40,6 +40,13 @@ pub(super) trait Vector {
     unsafe fn to_floats(a: Self::Ints) -> Self::Floats;
     /// To the nearest integer, ties to even; what is too small for i32 becomes its least value, nothing is too large.
     unsafe fn round_to_ints(a: Self::Floats) -> Self::Ints;
+    /// As `round_to_ints` of the smaller of `a` and `ceiling`, for `store_steps`; a set whose `store_steps` takes
+    /// offsets that are too large may leave the ceiling out.
+    #[inline(always)]
+    unsafe fn round_below(a: Self::Floats, ceiling: f32) -> Self::Ints {
+        // SAFETY: passed on from the caller.
+        unsafe { Self::round_to_ints(Self::min(a, Self::splat(ceiling))) }
+    }
     /// `a - b * factor`, wrapping.
     unsafe fn sub_product(a: Self::Ints, b: Self::Ints, factor: i32) -> Self::Ints;
 

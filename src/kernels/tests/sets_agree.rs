@@ -57,11 +57,19 @@ fn scale() -> impl Strategy<Value = f32> {
     prop_oneof![Just(1e-12_f32), Just(0.01), Just(0.3), Just(40.0), Just(1e6)]
 }
 
+/// Images that a kernel takes at once, and some that it takes in parts.
+fn depthwise_size() -> impl Strategy<Value = (usize, usize)> {
+    prop_oneof![8 => (1_usize..13, 1_usize..13), 1 => (1_usize..5, 200_usize..500), 1 => (30_usize..60, 1_usize..13)]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: if cfg!(debug_assertions) { 64 } else { 300 }, ..Default::default() })]
 
     #[test]
-    fn pointwise(seed: u64, rows in 0_usize..20, depth in 1_usize..100, channels in 1_usize..150, scale in scale()) {
+    fn pointwise(
+        seed: u64, rows in prop_oneof![4 => 0_usize..20, 1 => 20_usize..300],
+        depth in prop_oneof![8 => 1_usize..100, 1 => 4000_usize..4200], channels in 1_usize..150, scale in scale(),
+    ) {
         let mut bytes = Bytes(seed);
         let (values, scales) = (bytes.weights(channels * depth), bytes.scales(channels, 0.01));
         let bias = if seed % 2 == 0 { vec![] } else { bytes.bias(channels) };
@@ -113,7 +121,7 @@ proptest! {
 
     #[test]
     fn depthwise(
-        seed: u64, channels in 1_usize..200, size in (1_usize..13, 1_usize..13), kernel in prop::sample::select(vec![1_usize, 2, 3, 3, 5, 5]),
+        seed: u64, channels in 1_usize..200, size in depthwise_size(), kernel in prop::sample::select(vec![1_usize, 2, 3, 3, 5, 5]),
         stride in 1_usize..4, padding in prop::array::uniform4(0_usize..4), scale in scale(),
     ) {
         let window = Window {

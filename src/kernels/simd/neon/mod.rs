@@ -1,20 +1,26 @@
 //! aarch64 NEON without dot products (Cortex-A53, A72): products of signed bytes, added in pairs as i16, then as i32.
 //!
 //! Activations are shifted to -128..=127. Two products fit an i16 unless a weight is -128, so matrices with such a
-//! weight take a slower way that adds every product to the i32 sum on its own.
+//! weight take a slower way that adds every product to the i32 sum on its own. Most rows go through `strips`; what
+//! `Neon` implements here is for the last one to three.
+mod depthwise;
+mod strips;
+mod tile;
+
+use self::{depthwise::DEPTHWISE, strips::TileFinish};
 use super::{
-    depthwise::Filter,
-    finish,
-    qreg::{load_shifted, steps_of},
+    finish::{AddedSteps, RealNumbers, Steps},
+    gemm,
+    qreg::load_shifted,
     vector::{Vector, row_ends},
 };
 use crate::kernels::{
-    depthwise::DepthwiseKernel,
+    columns::Columns,
     kernel_set::Kernels,
-    matrix::{MatrixLayout, WeightForm},
+    linear::ToFloat,
+    matrix::{Block, MatrixLayout, PackedMatrix, Rows, WeightForm},
     reference,
-    requantize::Limits,
-    window::Window,
+    requantize::{Addend, Quantization, Requantize},
 };
 use std::arch::aarch64::*;
 
@@ -22,53 +28,71 @@ pub(crate) static NEON: Kernels = Kernels {
     name: "neon",
     is_supported: || true,
     matrix_layout: MatrixLayout { lanes: 4, group: 16, vectors: 3, form: WeightForm::Bytes, activation_shift: 128 },
-    // SAFETY: NEON is part of aarch64; the operators check the slices.
-    multiply_to_u8: |matrix, rows, stage, residual, output| unsafe {
+    multiply_to_u8: |matrix, rows, stage, residual, output| {
         if matrix.has_lowest_weight {
-            single::multiply_to_u8(matrix, rows, stage, residual, output);
+            multiply_to_u8::<false>(matrix, rows, stage, residual, output);
         } else {
-            paired::multiply_to_u8(matrix, rows, stage, residual, output);
+            multiply_to_u8::<true>(matrix, rows, stage, residual, output);
         }
     },
-    // SAFETY: as above.
-    multiply_to_f32: |matrix, rows, quantizations, to_float, output| unsafe {
+    multiply_to_f32: |matrix, rows, quantizations, to_float, output| {
         if matrix.has_lowest_weight {
-            single::multiply_to_f32(matrix, rows, quantizations, to_float, output);
+            multiply_to_f32::<false>(matrix, rows, quantizations, to_float, output);
         } else {
-            paired::multiply_to_f32(matrix, rows, quantizations, to_float, output);
+            multiply_to_f32::<true>(matrix, rows, quantizations, to_float, output);
         }
     },
     depthwise: &[DEPTHWISE],
     elementwise: reference::ELEMENTWISE,
 };
 
-const DEPTHWISE: DepthwiseKernel = DepthwiseKernel {
-    channels: 16,
-    row_group: 2,
-    form: WeightForm::Bytes,
-    parts: 1,
-    activation_shift: 128,
-    supports: Window::is_three_or_five_square,
-    // SAFETY: as above.
-    run: |packed, input, rows, output| unsafe {
-        if packed.has_lowest_weight {
-            single::depthwise(packed, input, rows, output);
-        } else {
-            paired::depthwise(packed, input, rows, output);
+fn multiply_to_u8<const PAIRED: bool>(
+    matrix: &PackedMatrix,
+    rows: Rows<'_>,
+    stage: &Requantize,
+    residual: Addend<'_>,
+    output: &mut [u8],
+) {
+    let (output, channels) = (output.as_mut_ptr(), matrix.channels);
+    // SAFETY: NEON is part of aarch64; the operators check the slices.
+    unsafe {
+        match residual {
+            None => multiply::<PAIRED, _>(matrix, matrix.blocks(), rows, &Steps { stage, output, channels }),
+            Some((residual, addend)) => {
+                let addend = addend.as_ptr();
+                let finish = AddedSteps { stage, residual, addend, output, channels };
+                multiply::<PAIRED, _>(matrix, matrix.blocks(), rows, &finish);
+            }
         }
-    },
-};
-
-mod paired {
-    use super::Neon;
-    matrix_entries!("neon", Neon<true>);
-    depthwise_entry!(depthwise, "neon", Neon<true>);
+    }
 }
 
-mod single {
-    use super::Neon;
-    matrix_entries!("neon", Neon<false>);
-    depthwise_entry!(depthwise, "neon", Neon<false>);
+fn multiply_to_f32<const PAIRED: bool>(
+    matrix: &PackedMatrix,
+    rows: Rows<'_>,
+    quantizations: &[Quantization],
+    to_float: &ToFloat,
+    output: Columns<'_>,
+) {
+    let blocks = matrix.blocks_of(output.range());
+    let finish = RealNumbers { matrix, quantizations, to_float, output };
+    // SAFETY: as above.
+    unsafe { multiply::<PAIRED, _>(matrix, blocks, rows, &finish) }
+}
+
+/// Tiles of four rows by assembly, and what is left by the loops of all sets.
+#[inline(always)]
+unsafe fn multiply<const PAIRED: bool, F: TileFinish<PAIRED>>(
+    matrix: &PackedMatrix,
+    blocks: impl Iterator<Item = Block> + Clone,
+    rows: Rows<'_>,
+    finish: &F,
+) {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        let done = strips::multiply::<PAIRED, F>(matrix, blocks.clone(), &rows, finish);
+        gemm::multiply::<Neon<PAIRED>, F>(matrix, blocks, rows, done, finish);
+    }
 }
 
 /// Four lanes; `PAIRED` if the sum of two products fits an i16.
@@ -110,7 +134,8 @@ impl<const PAIRED: bool> Neon<PAIRED> {
 
 // SAFETY of every block below: NEON is part of aarch64; the caller vouches for the pointers, as the trait asks.
 impl<const PAIRED: bool> Vector for Neon<PAIRED> {
-    const MAX_ROWS: usize = 4;
+    /// Four are for `strips`.
+    const MAX_ROWS: usize = 3;
     qreg_vector_functions!();
 
     /// Each register of partial sums belongs to one row and channel, so one vector of channels is done at a time.
@@ -166,69 +191,6 @@ unsafe fn add_eight<const R: usize>(
             for (lane, partial) in partial.iter_mut().enumerate() {
                 *partial = vpadalq_s16(*partial, vmull_s8(values, vld1_s8(weights.add(lane * 16))));
             }
-        }
-    }
-}
-
-// SAFETY of every block below: NEON is part of aarch64; the caller vouches for the pointers, as the trait asks.
-impl<const PAIRED: bool> Filter for Neon<PAIRED> {
-    type Sums = [int32x4_t; 4];
-    /// Pairs of rows side by side: channels 0 to 7, channels 8 to 15.
-    type Column = [[int8x16_t; 2]; 3];
-    const CHANNELS: usize = 16;
-
-    #[inline(always)]
-    unsafe fn load_sums(from: *const i32) -> [int32x4_t; 4] {
-        unsafe { [vld1q_s32(from), vld1q_s32(from.add(4)), vld1q_s32(from.add(8)), vld1q_s32(from.add(12))] }
-    }
-
-    #[inline(always)]
-    unsafe fn load_column<const K: usize>(rows: [*const u8; K]) -> [[int8x16_t; 2]; 3] {
-        unsafe {
-            let mut shifted = [vdupq_n_s8(0); 6];
-            for (shifted, row) in shifted.iter_mut().zip(rows) {
-                *shifted = load_shifted(row);
-            }
-            let [a, b, c, d, e, f] = shifted;
-            [[vzip1q_s8(a, b), vzip2q_s8(a, b)], [vzip1q_s8(c, d), vzip2q_s8(c, d)], [vzip1q_s8(e, f), vzip2q_s8(e, f)]]
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn add_products<const K: usize>(
-        sums: [int32x4_t; 4],
-        [first, second, third]: [[int8x16_t; 2]; 3],
-        weights: *const i8,
-    ) -> [int32x4_t; 4] {
-        unsafe {
-            let [mut a, mut b, mut c, mut d] = sums;
-            for half in 0..2 {
-                let weight = |pair: usize| vld1q_s8(weights.add(pair * 32 + half * 16));
-                let (low, high) = if half == 0 { (&mut a, &mut b) } else { (&mut c, &mut d) };
-                let mut low_products = vmull_s8(vget_low_s8(first[half]), vget_low_s8(weight(0)));
-                let mut high_products = vmull_high_s8(first[half], weight(0));
-                if PAIRED {
-                    low_products = vmlal_s8(low_products, vget_low_s8(second[half]), vget_low_s8(weight(1)));
-                    high_products = vmlal_high_s8(high_products, second[half], weight(1));
-                } else {
-                    *low = vpadalq_s16(*low, vmull_s8(vget_low_s8(second[half]), vget_low_s8(weight(1))));
-                    *high = vpadalq_s16(*high, vmull_high_s8(second[half], weight(1)));
-                }
-                (*low, *high) = (vpadalq_s16(*low, low_products), vpadalq_s16(*high, high_products));
-                if K > 4 {
-                    *low = vpadalq_s16(*low, vmull_s8(vget_low_s8(third[half]), vget_low_s8(weight(2))));
-                    *high = vpadalq_s16(*high, vmull_high_s8(third[half], weight(2)));
-                }
-            }
-            [a, b, c, d]
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn write(sums: [int32x4_t; 4], multipliers: *const f32, limits: Limits, to: *mut u8) {
-        unsafe {
-            let [a, b, c, d] = finish::requantized::<Self, 4>(sums, multipliers, limits.ceiling());
-            vst1q_u8(to, vcombine_u8(steps_of([a, b], limits), steps_of([c, d], limits)));
         }
     }
 }
