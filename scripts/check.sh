@@ -11,8 +11,9 @@ cargo fmt --check
 cargo test --release
 cargo clippy --release --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --quiet
+scripts/check-no-std.sh
 for script in scripts/*.sh; do sh -n "$script"; done
 if command -v python3 >/dev/null; then
-    python3 -m compileall -q scripts
+    python3 -m compileall -q scripts tests
 fi
 echo "all checks passed"

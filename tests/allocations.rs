@@ -6,10 +6,13 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
 
+use embedded_io_adapters::std::FromStd;
+use scenescribe::sink::{self, Sinks, WhenFull};
 use scenescribe::watch::{Health, Notifier, Settings, Verdict, Watcher};
-use scenescribe::{Captioner, Frame, Hypothesis, Model, Options, TestPattern, Text, sink};
+use scenescribe::{Captioner, Frame, Hypothesis, Model, Options, Report, TestPattern, Text};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -82,6 +85,43 @@ fn sinks_allocate_nothing() {
     let mut line = [0u8; 4096];
     assert_eq!(allocations(|| sink::write_text(&mut &mut line[..], Some(&"a.jpg"), caption).unwrap()), 0);
     assert_eq!(allocations(|| sink::write_json(&mut &mut line[..], "a.jpg", caption).unwrap()), 0);
+}
+
+/// Notes how often its thread has allocated whenever it is written to.
+#[derive(Clone, Default)]
+struct Meter(Arc<Mutex<heapless::Vec<usize, 64>>>);
+
+impl std::io::Write for Meter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().push(ALLOCATIONS.get()).expect("the test writes less often");
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn sinks_of_a_run_allocate_nothing_for_a_report() {
+    use sink::Framing::{Ascii, Cobs, Json, Line};
+    let mut captioner = Captioner::new(tiny(2));
+    let caption = captioner.caption(&TestPattern::new(64, 64).frame()).unwrap().clone();
+    let report = Report { sequence: 7, time: SystemTime::now(), caption, is_unsure: true };
+    let meters: [Meter; 4] = Default::default();
+    let mut sinks = Sinks::new("camera");
+    for (meter, framing) in meters.iter().zip([Line, Ascii, Json, Cobs]) {
+        let patient = WhenFull::WaitUnless(Arc::default());
+        sinks.add("meter", FromStd::new(meter.clone()), framing, patient).unwrap();
+    }
+    let monitor = sinks.monitor();
+    assert_eq!(allocations(|| (0..40).for_each(|_| sinks.send(&report).unwrap())), 0);
+    assert_eq!(allocations(|| assert_eq!(monitor.dropped(), 0)), 0);
+    sinks.finish(Duration::from_secs(60)).unwrap();
+    for meter in meters {
+        let counts = meter.0.lock().unwrap();
+        assert!(counts.len() == 40 && counts.first() == counts.last(), "{counts:?}");
+    }
 }
 
 #[test]
