@@ -189,6 +189,24 @@ fn pictures_that_cannot_be_kept_are_a_warning_and_no_end() {
 }
 
 #[test]
+fn frames_on_which_a_graph_fails_are_counted_and_logged_once() {
+    let model = tiny_model();
+    for name in ["encoder_model_quantized.onnx", "decoder_model_quantized.onnx"] {
+        fs::remove_file(model.path().join(name)).unwrap();
+    }
+    // It panics inside the engine where a picture has white in it.
+    fs::copy(fixture("failing/encoder_model.onnx"), model.path().join("encoder_model.onnx")).unwrap();
+    let (red, blue, white) = (red(), blue(), vec![255; (SIDE * SIDE * 3) as usize]);
+    let model = model.path().display().to_string();
+    let frames: [&[u8]; 7] = [&red, &red, &white, &white, &white, &blue, &blue];
+    let output = scenescribe_with_input(&arguments(&model, &["--health"]), &frames.concat());
+    assert_eq!((output.status.code(), stdout(&output).lines().count()), (Some(0), 1), "{}", stderr(&output));
+    for (words, count) in [("failed while running", 1), ("no more trouble with graphs", 1), ("3 failed", 1)] {
+        assert_eq!(stderr(&output).matches(words).count(), count, "{words} in\n{}", stderr(&output));
+    }
+}
+
+#[test]
 fn a_signal_ends_the_run_in_order_while_the_stream_is_silent() {
     let (red, blue) = (red(), blue());
     for signal in [Signal::TERM, Signal::INT] {
