@@ -10,7 +10,9 @@ use scenescribe::sink::{self, Serial, Sinks, WhenFull};
 
 #[derive(Args)]
 pub struct SinkArgs {
-    /// Print JSON lines: sequence, time, source, caption, confidence, unsure, tokens, latency
+    /// Print JSON lines
+    ///
+    /// Each has sequence, time, source, caption, confidence, unsure, cut, tokens and the latency of each stage.
     #[arg(long)]
     pub(super) json: bool,
 
@@ -18,7 +20,9 @@ pub struct SinkArgs {
     #[arg(long, requires = "serial", hide_short_help = true)]
     no_stdout: bool,
 
-    /// Send captions to this serial device too, such as /dev/serial0; may be given several times
+    /// Send captions to this serial device too, such as /dev/serial0
+    ///
+    /// May be given several times.
     #[arg(long, value_name = "DEVICE")]
     serial: Vec<PathBuf>,
 

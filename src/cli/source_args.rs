@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{ArgGroup, Args, CommandFactory, ValueEnum};
 use scenescribe::Result;
 use scenescribe::source::{
     self, ColorMatrix, ColorRange, ColorSpec, Crop, FrameSource, Input, PixelFormat, Rotation, SourceOptions, Stop,
@@ -15,13 +15,16 @@ use scenescribe::source::{
 
 /// Options of a source.
 #[derive(Args)]
-#[group(id = "source", required = true, multiple = false, args = ["input", "camera"])]
+#[group(skip)]
+#[command(group(ArgGroup::new("origin").args(["input", "camera"]).required(true)))]
 pub struct SourceArgs {
-    /// Camera: a device such as /dev/video0, or rpicam for a Raspberry Pi's own
+    /// Camera device, such as /dev/video0, or rpicam for a Raspberry Pi's own
     #[arg(long, value_name = "DEVICE")]
     camera: Option<PathBuf>,
 
-    /// Stream file, FIFO or - for standard input; picture files or a folder to replay; or test-pattern
+    /// Stream, or - for standard input; pictures or a folder; or test-pattern
+    ///
+    /// A stream may be a file or a FIFO. Picture files and folders are replayed in the order of their names.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     input: Vec<PathBuf>,
 
@@ -29,7 +32,7 @@ pub struct SourceArgs {
     #[arg(long)]
     format: Option<Format>,
 
-    /// Width and height in pixels: of raw frames, or a wish to a camera [default: 640x480]
+    /// Size of raw frames, or a wish to a camera [default: 640x480]
     #[arg(long, value_name = "WxH")]
     size: Option<Size>,
 
