@@ -108,6 +108,37 @@ fn a_thing_in_a_single_frame_is_not_told_but_the_last_frame_of_a_stream_is() {
     assert_eq!(told(&[&red]), 1);
 }
 
+/// A frame of a y4m stream with full-range BT.601 colours; squares lie on even places, so that chroma is exact.
+fn y4m_frame(rgb: &[u8]) -> Vec<u8> {
+    let planes: Vec<[f32; 3]> = rgb
+        .chunks_exact(3)
+        .map(|pixel| {
+            let [red, green, blue] = [0, 1, 2].map(|channel| f32::from(pixel[channel]));
+            let brightness = 0.299 * red + 0.587 * green + 0.114 * blue;
+            [brightness, 128.0 + (blue - brightness) / 1.772, 128.0 + (red - brightness) / 1.402]
+        })
+        .collect();
+    let plane = |plane: usize, step: usize| {
+        let places =
+            (0..SIDE as usize).step_by(step).flat_map(|y| (0..SIDE as usize).step_by(step).map(move |x| (x, y)));
+        places.map(|(x, y)| planes[y * SIDE as usize + x][plane].round() as u8).collect::<Vec<u8>>()
+    };
+    [&b"FRAME\n"[..], &plane(0, 1), &plane(1, 2), &plane(2, 2)].concat()
+}
+
+#[test]
+fn a_y4m_stream_needs_no_size_and_tells_the_same() {
+    let [red, blue] = [red(), blue()].map(|frame| y4m_frame(&frame));
+    let header = b"YUV4MPEG2 W64 H64 F25:1 Ip A1:1 C420jpeg XCOLORRANGE=FULL\n";
+    let stream = [&header[..], &red, &red, &red, &blue, &blue].concat();
+    let model = fixture("tiny").display().to_string();
+    let arguments = ["watch", "--model", &model, "--input", "-", "--format", "y4m", "--all-frames"];
+    let output = scenescribe_with_input(&arguments, &stream);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let lines: Vec<_> = stdout(&output).lines().collect();
+    assert!(matches!(lines[..], [first, last] if first.starts_with(RED) && last.starts_with(BLUE)), "{lines:?}");
+}
+
 #[test]
 fn json_lines_number_the_captions_and_say_when() {
     let (red, blue) = (red(), blue());
