@@ -1,23 +1,31 @@
 //! `scenescribe inspect`: what a model is, and what it needs.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use scenescribe::{OperatorCount, Port, Result, TestPattern};
 
 use super::model_args::ModelArgs;
-use super::{memory, print_report};
+use super::{fingerprint, memory, print_report};
 
 /// Show a model's inputs, outputs, sizes, operators and memory
 #[derive(clap::Args)]
 pub struct Args {
+    /// Instead, print for each picture a hash of the encoder's output, and the caption's tokens: equal on every CPU
+    #[arg(long, value_name = "PHOTO", num_args = 1..)]
+    fingerprint: Vec<PathBuf>,
+
     #[command(flatten)]
     model: ModelArgs,
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> ExitCode {
-    print_report(report(&args.model))
+    print_report(match args.fingerprint.as_slice() {
+        [] => report(&args.model),
+        photos => args.model.captioner().and_then(|mut captioner| fingerprint::lines(&mut captioner, photos)),
+    })
 }
 
 fn report(args: &ModelArgs) -> Result<String> {

@@ -1,9 +1,11 @@
 //! The command line: arguments in, exit codes out.
 
+mod arguments;
 mod bench;
 #[cfg(all(feature = "camera", target_os = "linux"))]
 mod cameras;
 mod caption;
+mod fingerprint;
 mod inspect;
 mod logger;
 mod memory;
@@ -18,13 +20,15 @@ mod watch_health;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use scenescribe::{Error, Result};
 
 /// Captions pictures: a photo in, a sentence out
 ///
 /// Captions go to standard output, all else to standard error.
 /// Exit codes: 0 success, 1 failure, 2 wrong usage.
+/// @FILE stands for the lines of FILE, one argument a line.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
@@ -46,9 +50,16 @@ enum Command {
     Cameras(cameras::Args),
 }
 
+/// What the command line is, for manual pages and completions.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the program.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let arguments =
+        arguments::from_env().unwrap_or_else(|problem| command().error(ErrorKind::ValueValidation, problem).exit());
+    let cli = Cli::parse_from(arguments);
     logger::init(cli.verbose);
     scenescribe::quiet_guarded_panics();
     match cli.command {

@@ -1,5 +1,6 @@
 //! The program as its users meet it: arguments and files in, lines and exit codes out.
 
+mod boards;
 mod caption;
 mod models;
 mod parity;
