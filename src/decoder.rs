@@ -12,7 +12,7 @@ use crate::caption::Token;
 use crate::encoder::Features;
 use crate::engine::{Element, Graph, OperatorCount, OperatorTime, Pool, Port, Value};
 use crate::error::{Error, Result};
-use crate::search::{Beams, Hypothesis, NextToken, search};
+use crate::search::{Beams, Hypothesis, MAX_CANDIDATES, NextToken, search};
 use crate::spec::GenerationSpec;
 
 const TOKENS: &str = "input_ids";
@@ -85,6 +85,12 @@ impl Decoder {
     pub fn run(&mut self, features: &Features, best: &mut Hypothesis) -> Result<()> {
         self.step.start(features);
         search(&mut self.step, &self.rules, &mut self.beams, best)
+    }
+
+    /// What the beam of the last [`run`](Self::run) holds, the best caption first: at least as many as the beam is wide,
+    /// unless the search found fewer.
+    pub fn alternatives(&self) -> heapless::Vec<&Hypothesis, MAX_CANDIDATES> {
+        self.beams.ranked(&self.rules)
     }
 }
 

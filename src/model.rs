@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use crate::decoder::Decoder;
 use crate::encoder::Encoder;
 use crate::engine::Pool;
@@ -65,6 +67,24 @@ impl Model {
     /// What is missing, malformed or does not fit together, by file.
     pub fn open(folder: impl AsRef<Path>, options: &Options) -> Result<Self> {
         Self::from_files(&Files::Folder(folder.as_ref()), options)
+    }
+
+    /// SHA-256 of what a caption by this model depends on, in hexadecimal: the files of `folder` (or of the model inside
+    /// the program) that `options` choose, and the rules of the search. Reads them all.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] for a file that cannot be read.
+    pub fn digest(folder: Option<&Path>, options: &Options, rules: &GenerationSpec) -> Result<String> {
+        let files = folder.map_or(Files::Embedded, Files::Folder);
+        let mut digest = Sha256::new();
+        for name in ["config.json", "preprocessor_config.json", "generation_config.json", "tokenizer.json"] {
+            digest.update(files.json(name)?.1);
+        }
+        for name in ["encoder_model", "decoder_model"] {
+            digest.update(files.graph(name, options.precision)?.1);
+        }
+        digest.update([rules.beam as u8, rules.max_tokens as u8]);
+        Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     fn from_files(files: &Files, options: &Options) -> Result<Self> {

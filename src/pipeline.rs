@@ -1,12 +1,13 @@
 //! The way of a frame through all stages.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::caption::Caption;
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::model::{Model, Options};
+use crate::search::Hypothesis;
 use crate::workspace::Workspace;
 
 /// A model with the memory it needs: frames in, captions out.
@@ -67,17 +68,39 @@ impl Captioner {
         let Workspace { resize, pixels, best, caption } = &mut self.workspace;
         let start = Instant::now();
         self.model.preprocessor.run(frame, resize, pixels);
-        let preprocessed = Instant::now();
-        let features = self.model.encoder.run(pixels)?;
-        let encoded = Instant::now();
-        self.model.decoder.run(features, best)?;
-        caption.is_cut = self.model.vocabulary.write_text(&best.tokens, best.has_ended, &mut caption.text);
-        caption.tokens.clone_from(&best.tokens);
-        caption.confidence = best.confidence();
-        caption.latency.preprocess = preprocessed - start;
-        caption.latency.encode = encoded - preprocessed;
-        caption.latency.decode = encoded.elapsed();
+        let preprocess = start.elapsed();
+        describe(&mut self.model, pixels, best, caption)?;
+        caption.latency.preprocess = preprocess;
         log::debug!("captioned a {} x {} frame in {:?}", frame.width(), frame.height(), caption.latency.total());
         Ok(caption)
     }
+
+    /// Describes what [`crate::Preprocessor::run`] has written, perhaps on another thread; `latency.preprocess` is zero.
+    ///
+    /// # Errors
+    /// As [`caption`](Self::caption).
+    ///
+    /// # Panics
+    /// If `pixels` is not of the preprocessor's output length.
+    pub fn caption_prepared(&mut self, pixels: &[f32]) -> Result<&Caption> {
+        assert_eq!(pixels.len(), self.model.preprocessor.output_len(), "pixels must hold the encoder's input");
+        let Workspace { best, caption, .. } = &mut self.workspace;
+        describe(&mut self.model, pixels, best, caption)?;
+        caption.latency.preprocess = Duration::ZERO;
+        Ok(caption)
+    }
+}
+
+/// From the encoder's input to a sentence.
+fn describe(model: &mut Model, pixels: &[f32], best: &mut Hypothesis, caption: &mut Caption) -> Result<()> {
+    let start = Instant::now();
+    let features = model.encoder.run(pixels)?;
+    let encoded = Instant::now();
+    model.decoder.run(features, best)?;
+    caption.is_cut = model.vocabulary.write_text(&best.tokens, best.has_ended, &mut caption.text);
+    caption.tokens.clone_from(&best.tokens);
+    caption.confidence = best.confidence();
+    caption.latency.encode = encoded - start;
+    caption.latency.decode = encoded.elapsed();
+    Ok(())
 }

@@ -11,7 +11,7 @@ use crate::softmax::{log_sum_exp, max};
 use crate::spec::GenerationSpec;
 
 /// Candidates kept a step: each live row may end and still leave a beam of live ones.
-const MAX_CANDIDATES: usize = 2 * MAX_BEAM;
+pub(crate) const MAX_CANDIDATES: usize = 2 * MAX_BEAM;
 
 /// Logits that are looked through at once: most chunks hold no candidate.
 const CHUNK: usize = 64;
@@ -162,6 +162,14 @@ impl Beams {
         let all = self.ended.iter().chain(&self.live);
         all.reduce(|best, other| if score(&other) > score(&best) { other } else { best }).unwrap_or(&NOTHING)
     }
+
+    /// All captions that the last search has left, ended or still live, best first; of equals the first found.
+    pub(crate) fn ranked(&self, rules: &GenerationSpec) -> heapless::Vec<&Hypothesis, MAX_CANDIDATES> {
+        let score = |hypothesis: &Hypothesis| hypothesis.score(rules.length_penalty);
+        let mut ranked: heapless::Vec<_, MAX_CANDIDATES> = self.ended.iter().chain(&self.live).collect();
+        ranked.sort_by(|a, b| score(b).total_cmp(&score(a)));
+        ranked
+    }
 }
 
 /// The extensions of `row` by the tokens from `first` on.
@@ -274,6 +282,16 @@ mod tests {
         let best = run(&mut Chain::new(GARDEN_PATH), &rules(2));
         assert_eq!((best.tokens.as_slice(), best.has_ended), ([3].as_slice(), true));
         assert!((best.confidence() - 0.4f32.sqrt()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_the_beam_has_left_is_ranked_with_the_best_first() {
+        let (rules, mut beams, mut best) = (rules(3), Beams::default(), Hypothesis::default());
+        search(&mut Chain::new(GARDEN_PATH), &rules, &mut beams, &mut best).unwrap();
+        let ranked = beams.ranked(&rules);
+        assert!(ranked.len() > 1 && *ranked[0] == best, "{ranked:?}");
+        assert!(ranked.windows(2).all(|pair| pair[0].score(1.0) >= pair[1].score(1.0)), "{ranked:?}");
+        assert!(ranked.iter().enumerate().all(|(i, one)| ranked[..i].iter().all(|other| other.tokens != one.tokens)));
     }
 
     #[test]
