@@ -32,7 +32,7 @@ pub enum Error {
     FileTooLarge { path: PathBuf, limit: u64 },
 
     /// The bytes are of no picture format that is read here.
-    #[error("{} is not a picture: JPEG, PNG, WebP, BMP and GIF are read", path.display())]
+    #[error("{} is not a picture: JPEG, PNG, WebP, BMP, GIF and TIFF are read", path.display())]
     NotAPicture { path: PathBuf },
 
     /// The header promises more pixels than the limits allow; nothing was decoded.
@@ -63,7 +63,7 @@ pub enum Error {
     FrameSize { width: u32, height: u32, expected: u64, actual: usize },
 
     /// A folder given to be walked holds no picture.
-    #[error("{} holds no picture (.jpg, .jpeg, .png, .webp, .bmp, .gif)", path.display())]
+    #[error("{} holds no picture (.jpg, .jpeg, .png, .webp, .bmp, .gif, .tif, .tiff)", path.display())]
     NoPictures { path: PathBuf },
 
     /// Frames of a size that no stream may have.
@@ -144,6 +144,26 @@ pub enum Error {
         #[source]
         cause: io::Error,
     },
+
+    /// A file cannot be written.
+    #[error("cannot write {}: {cause}", path.display())]
+    Write {
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+
+    /// Another run writes to the same file.
+    #[error("{} is being written by another run: wait for it, or name another file", path.display())]
+    Busy { path: PathBuf },
+
+    /// A file given for records holds something else.
+    #[error("{} holds other things than records of this program, from line {line} on: name another file", path.display())]
+    NotAJournal { path: PathBuf, line: u64 },
+
+    /// A caption cannot be put beside or inside a photo without harm to what is there.
+    #[error("{} stays as it is: {problem}", path.display())]
+    Metadata { path: PathBuf, problem: String },
 
     /// A file of the model folder is not there or cannot be read.
     #[error("model file {} cannot be read: {cause}; models/README.md lists what a model folder holds", path.display())]

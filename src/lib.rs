@@ -25,6 +25,7 @@
 //! A model is a folder in the layout of Hugging Face's optimum exports; the graph contract stands in `models/README.md`.
 //! One model is inside the library: [`Captioner::embedded`].
 
+pub mod annotate;
 mod caption;
 mod decoder;
 mod encoder;

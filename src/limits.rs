@@ -29,6 +29,12 @@ pub const MAX_BEAM: usize = 8;
 /// Threads that share the work of a graph.
 pub const MAX_THREADS: usize = 16;
 
+/// Threads that decode photos ahead of the model.
+pub const MAX_JOBS: usize = 16;
+
+/// Photos on a contact sheet: at 6 KB a thumbnail, a page of some 80 MB.
+pub const MAX_SHEET_PHOTOS: usize = 10_000;
+
 /// Tokens of a caption, the end token included.
 pub const MAX_TOKENS: usize = 64;
 

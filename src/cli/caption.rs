@@ -16,7 +16,7 @@ use super::{exit_code, fail};
 /// standard error, the others are captioned all the same, and the exit code is 1.
 #[derive(clap::Args)]
 pub struct Args {
-    /// JPEG, PNG, WebP, BMP or GIF files, folders of them, or - for standard input
+    /// JPEG, PNG, WebP, BMP, GIF or TIFF files, folders of them, or - for standard input
     #[arg(required = true, value_name = "PHOTO")]
     photos: Vec<PathBuf>,
 

@@ -1,5 +1,6 @@
 //! The command line: arguments in, exit codes out.
 
+mod annotate;
 mod arguments;
 mod bench;
 #[cfg(all(feature = "camera", target_os = "linux"))]
@@ -11,6 +12,7 @@ mod logger;
 mod memory;
 mod model_args;
 mod profile;
+mod progress;
 mod sink_args;
 mod source_args;
 mod watch;
@@ -43,6 +45,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Caption(caption::Args),
+    Annotate(annotate::Args),
     Watch(Box<watch::Args>),
     Inspect(inspect::Args),
     Bench(bench::Args),
@@ -65,6 +68,7 @@ pub fn run() -> ExitCode {
     match cli.command {
         Command::Caption(args) => caption::run(&args),
         Command::Watch(args) => watch::run(&args),
+        Command::Annotate(args) => annotate::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Bench(args) => bench::run(&args),
         #[cfg(all(feature = "camera", target_os = "linux"))]

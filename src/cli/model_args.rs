@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use scenescribe::limits::{MAX_BEAM, MAX_THREADS, MAX_TOKENS};
-use scenescribe::{Captioner, Options, Result};
+use scenescribe::{Captioner, GenerationSpec, Model, Options, Result};
 
 #[derive(Args)]
 pub struct ModelArgs {
@@ -44,7 +44,17 @@ impl ModelArgs {
     /// Opens the model.
     pub fn captioner(&self) -> Result<Captioner> {
         let start = Instant::now();
-        let options = Options {
+        let options = self.options();
+        let captioner = match &self.model {
+            Some(folder) => Captioner::open(folder, &options)?,
+            None => Captioner::embedded(&options)?,
+        };
+        log::info!("opened {} in {:.1?}", self.name(), start.elapsed());
+        Ok(captioner)
+    }
+
+    fn options(&self) -> Options {
+        Options {
             beam: self.beam.map(|n| n as usize),
             max_tokens: self.max_tokens.map(|n| n as usize),
             threads: self.threads.map(|n| n as usize),
@@ -52,13 +62,19 @@ impl ModelArgs {
                 Precision::Int8 => scenescribe::Precision::Int8,
                 Precision::Float => scenescribe::Precision::Float,
             }),
-        };
-        let captioner = match &self.model {
-            Some(folder) => Captioner::open(folder, &options)?,
-            None => Captioner::embedded(&options)?,
-        };
-        log::info!("opened {} in {:.1?}", self.name(), start.elapsed());
-        Ok(captioner)
+        }
+    }
+
+    /// [`Model::digest`] of the model with these rules.
+    pub fn digest(&self, rules: &GenerationSpec) -> Result<String> {
+        Model::digest(self.model.as_deref(), &self.options(), rules)
+    }
+
+    /// The folder's own name; `default` for the model inside the program.
+    pub fn short_name(&self) -> String {
+        let folder = self.model.as_ref().map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()));
+        let name = folder.as_ref().and_then(|folder| folder.file_name());
+        name.map_or_else(|| "default".into(), |name| name.to_string_lossy().into())
     }
 
     /// Where the model comes from, in words.

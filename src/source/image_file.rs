@@ -4,8 +4,12 @@ use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 
+use image::codecs::jpeg::JpegEncoder;
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{
+    ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb, RgbImage,
+    imageops,
+};
 
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -16,9 +20,12 @@ use crate::source::jpeg;
 /// Bytes that a decoder may allocate: the largest picture at eight bytes a pixel (16-bit RGBA).
 const MAX_DECODER_BYTES: u64 = 8 * MAX_PICTURE_PIXELS;
 
-/// Reads JPEG, PNG, WebP, BMP and GIF (first frame), upright as EXIF says; keeps its memory from picture to picture.
+/// Of 100, for pictures of the size of a thumb.
+const THUMBNAIL_QUALITY: u8 = 70;
+
+/// Reads JPEG, PNG, WebP, BMP, GIF (first frame) and TIFF (first page), upright as EXIF says.
 ///
-/// Transparent pixels are laid over white, 16-bit channels are reduced to eight.
+/// Keeps its memory from picture to picture. Transparent pixels are laid over white, 16-bit channels are reduced to eight.
 #[derive(Debug, Default)]
 pub struct PictureReader {
     file: Vec<u8>,
@@ -50,6 +57,24 @@ impl PictureReader {
         read.map_err(|cause| Error::Read { path: name.into(), cause })?;
         let (width, height) = decode_picture(name, &self.file, &mut self.pixels)?;
         Frame::new(width, height, &self.pixels)
+    }
+
+    /// Reads a file and makes a JPEG of it, of at most `side` pixels a side.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn thumbnail(&mut self, path: &Path, side: u32) -> Result<Vec<u8>> {
+        let frame = self.read(path)?;
+        let (width, height) = (frame.width(), frame.height());
+        let longest = width.max(height).max(side);
+        let scaled = |len: u32| (u64::from(len) * u64::from(side) / u64::from(longest)).max(1) as u32;
+        let picture: ImageBuffer<Rgb<u8>, &[u8]> =
+            ImageBuffer::from_raw(width, height, &self.pixels[..]).expect("a frame has the size that it states");
+        let small = imageops::thumbnail(&picture, scaled(width), scaled(height));
+        let mut jpeg = Vec::new();
+        let encoded = JpegEncoder::new_with_quality(&mut jpeg, THUMBNAIL_QUALITY).encode_image(&small);
+        encoded.map_err(|cause| Error::UnsupportedPicture { path: path.into(), cause: cause.into() })?;
+        Ok(jpeg)
     }
 }
 

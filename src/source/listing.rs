@@ -6,7 +6,7 @@ use walkdir::WalkDir;
 
 use crate::error::{Error, Result};
 
-const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
+const ENDINGS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"];
 
 /// All pictures below a folder, by their file endings, sorted by name within each folder.
 ///
@@ -16,10 +16,9 @@ const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "gif"];
 /// [`Error::Read`] if `folder` itself cannot be read, [`Error::NoPictures`] if there is none.
 pub fn list_pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut pictures = Vec::new();
-    for entry in WalkDir::new(folder).sort_by_file_name() {
+    for entry in walk_pictures(folder) {
         match entry {
-            Ok(entry) if is_picture(entry.path()) && entry.path().is_file() => pictures.push(entry.into_path()),
-            Ok(_) => {}
+            Ok(picture) => pictures.push(picture),
             Err(e) if e.depth() == 0 => return Err(Error::Read { path: folder.into(), cause: e.into() }),
             Err(e) => log::warn!("skipped: {e}"),
         }
@@ -28,6 +27,15 @@ pub fn list_pictures(folder: &Path) -> Result<Vec<PathBuf>> {
         return Err(Error::NoPictures { path: folder.into() });
     }
     Ok(pictures)
+}
+
+/// The same, one after another, so that no list of all is held; a folder that cannot be read is an error among them.
+pub(crate) fn walk_pictures(folder: &Path) -> impl Iterator<Item = walkdir::Result<PathBuf>> + Send + use<> {
+    WalkDir::new(folder).sort_by_file_name().into_iter().filter_map(|entry| match entry {
+        Ok(entry) if is_picture(entry.path()) && entry.path().is_file() => Some(Ok(entry.into_path())),
+        Ok(_) => None,
+        Err(e) => Some(Err(e)),
+    })
 }
 
 fn is_picture(path: &Path) -> bool {

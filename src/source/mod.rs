@@ -43,6 +43,7 @@ pub use image_file::PictureReader;
 pub use latest::Latest;
 pub use layout::{PixelFormat, RawLayout};
 pub use listing::list_pictures;
+pub(crate) use listing::walk_pictures;
 pub use mjpeg::MjpegStream;
 pub use moving_pattern::{MovingPattern, SCENE_FRAMES};
 pub use open::{Input, SourceOptions, StreamFormat, open};

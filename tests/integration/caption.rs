@@ -29,6 +29,7 @@ fn every_format_gives_the_same_caption() {
         ("c.bmp", ImageFormat::Bmp),
         ("d.gif", ImageFormat::Gif),
         ("e.webp", ImageFormat::WebP),
+        ("f.tif", ImageFormat::Tiff),
     ];
     let photos = formats.map(|(name, format)| file(&folder, name, &encoded(&square(64), format)));
     let output = caption_tiny(&photos, &[]);

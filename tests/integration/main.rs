@@ -1,5 +1,7 @@
 //! The program as its users meet it: arguments and files in, lines and exit codes out.
 
+mod annotate;
+mod annotate_metadata;
 mod boards;
 mod caption;
 mod models;

@@ -49,6 +49,7 @@ fn every_format_cut_short_is_an_error() {
         ("cut.bmp", ImageFormat::Bmp),
         ("cut.gif", ImageFormat::Gif),
         ("cut.webp", ImageFormat::WebP),
+        ("cut.tif", ImageFormat::Tiff),
     ] {
         let whole = encoded(&square(200), format);
         for len in [whole.len() / 10, whole.len() / 2, whole.len() * 9 / 10] {
@@ -90,7 +91,8 @@ fn crc32(bytes: &[u8]) -> u32 {
 #[test]
 fn a_damaged_picture_never_panics() {
     let folder = folder();
-    let formats = [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::WebP];
+    let formats =
+        [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Tiff];
     let mut photos = Vec::new();
     for (i, format) in formats.into_iter().enumerate() {
         let whole = encoded(&square(64), format);

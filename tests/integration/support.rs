@@ -22,6 +22,7 @@ pub fn scenescribe_with_input(arguments: &[&str], input: &[u8]) -> Output {
     child.wait_with_output().expect("the child was started above")
 }
 
+/// The program, as the tests' runner starts it; its outputs are piped.
 pub fn program() -> Command {
     let mut command = match std::env::var("SCENESCRIBE_TEST_RUNNER") {
         Ok(runner) => {
