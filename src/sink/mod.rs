@@ -1,4 +1,8 @@
 //! Where captions go: anything that implements [`embedded_io::Write`].
+//!
+//! [`write_text`] and [`write_json`] write single captions. The reports of a run are framed by a [`Framer`], or go to several
+//! [`Sinks`] at once: each has a bounded queue and a thread, so that a [`Serial`] line that is stuck or unplugged stops nothing
+//! else. What the frames are, byte for byte, and how they are read at the other end, stands in [`wire`].
 
 mod fan_out;
 mod framer;

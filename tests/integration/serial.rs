@@ -20,7 +20,7 @@ use scenescribe::sink::wire::Decoder;
 use scenescribe::sink::{Framer, Framing, Serial, Sinks, WhenFull};
 use scenescribe::{Caption, Error, Report};
 
-use crate::support::folder;
+use crate::support::*;
 
 const FRAMINGS: [Framing; 4] = [Framing::Line, Framing::Ascii, Framing::Json, Framing::Cobs];
 
@@ -298,6 +298,47 @@ fn a_device_that_was_unplugged_is_used_again_when_it_is_back() {
         let counts = monitor.counts().next().unwrap();
         assert_eq!((counts.sent + counts.dropped, counts.reconnects), (22, 1), "{framing:?}");
         fs::remove_file(&device).unwrap();
+    }
+}
+
+#[test]
+fn captions_of_watch_go_to_the_line_as_well() {
+    let model = fixture("tiny").display().to_string();
+    let frames = square(64).into_raw().repeat(4);
+    for framing in FRAMINGS {
+        let mut cable = Cable::new();
+        let device = cable.device.display().to_string();
+        let name = format!("{framing:?}").to_lowercase();
+        let input =
+            ["watch", "--model", &model, "--input", "-", "--format", "rgb24", "--size", "64x64", "--all-frames"];
+        let sinks = ["--json", "--serial", &device, "--framing", &name, "--min-confidence", "0.9999"];
+        let output = scenescribe_with_input(&[&input[..], &sinks].concat(), &frames);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let printed = ours(Framing::Json, &output.stdout);
+        let (heard, _) = cable.hear(framing, 1);
+        assert!(printed[0].is_unsure && heard[0].is_unsure, "{framing:?}");
+        assert_eq!(heard[0].text, printed[0].text);
+        if framing != Framing::Line {
+            assert_eq!((heard[0].sequence, heard[0].time_ms), (Some(0), printed[0].time_ms));
+        }
+    }
+}
+
+#[test]
+fn watch_without_its_line_says_what_to_do() {
+    let model = fixture("tiny").display().to_string();
+    let folder = folder();
+    let missing = folder.path().join("ttyUSB9").display().to_string();
+    let common = ["watch", "--model", &model, "--input", "-", "--format", "rgb24", "--size", "64x64"];
+    let cases: [(&[&str], i32, &str); 3] = [
+        (&["--serial", &missing], 1, "is it plugged in?"),
+        (&["--serial", &missing, "--baud", "fast"], 2, "--baud"),
+        (&["--no-stdout"], 2, "--serial"),
+    ];
+    for (options, code, words) in cases {
+        let output = scenescribe_with_input(&[&common, options].concat(), &[]);
+        assert_eq!(output.status.code(), Some(code), "{options:?}");
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
     }
 }
 

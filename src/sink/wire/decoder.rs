@@ -150,6 +150,11 @@ mod tests {
     }
 
     #[test]
+    fn a_decoder_has_little_beside_its_buffer() {
+        assert!(size_of::<Decoder<640>>() <= 840, "{}", size_of::<Decoder<640>>());
+    }
+
+    #[test]
     fn a_packet_is_written_as_its_table_says() {
         let mut frame = [0xEE; 64];
         let stamp = Stamp { sequence: 300, time_ms: 1, confidence: 1.0 };
