@@ -67,7 +67,7 @@ impl SinkArgs {
         if !self.no_stdout {
             let framing = if self.json { sink::Framing::Json } else { sink::Framing::Line };
             let when_full = if is_live { WhenFull::DropOldest } else { WhenFull::WaitUnless(Arc::clone(stop)) };
-            sinks.add("standard output", sink::stdout(), framing, when_full)?;
+            sinks.add_stdout(framing, when_full)?;
         }
         for device in &self.serial {
             sinks.add_serial(Serial::open(device, self.baud)?, self.framing.into())?;

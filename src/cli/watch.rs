@@ -142,7 +142,7 @@ impl Run {
             let Some(frame) = source.next_frame()? else {
                 return Ok(if stop.load(Ordering::Relaxed) { Ok(()) } else { self.tell_the_last() });
             };
-            if let Err(error) = self.frame(&frame) {
+            if let Err(error) = self.frame(&frame).and_then(|()| self.sinks.check()) {
                 return Ok(Err(error));
             }
             let (counts, dropped_captions) = (source.counts(), self.monitor.dropped());

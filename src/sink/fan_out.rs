@@ -88,10 +88,10 @@ impl Sinks {
         self.check()
     }
 
-    /// What became of the sinks since the last report.
+    /// What became of the sinks since the last report; costs next to nothing.
     ///
     /// # Errors
-    /// Those of [`send`](Self::send).
+    /// Those of [`send`](Self::send). The reader of standard output who goes away is told within a second, without a report.
     pub fn check(&mut self) -> io::Result<()> {
         match self.lanes.iter().find_map(|(lane, _)| lane.take_failure()) {
             Some(failure) => Err(failure),
@@ -149,6 +149,10 @@ impl<W: Write + Send> Output for Plain<W> {
 
     fn reopen(&mut self) -> Option<io::Result<()>> {
         None
+    }
+
+    fn is_abandoned(&self) -> bool {
+        false
     }
 
     fn finish(&mut self, _: Instant) {}
@@ -325,6 +329,10 @@ mod tests {
         fn reopen(&mut self) -> Option<io::Result<()>> {
             self.failures = self.failures.saturating_sub(1);
             Some(if self.failures > 0 { Err(io::Error::other("not there")) } else { Ok(()) })
+        }
+
+        fn is_abandoned(&self) -> bool {
+            false
         }
 
         fn finish(&mut self, _: Instant) {}

@@ -14,6 +14,9 @@ use crate::limits::{FIRST_RECONNECT_DELAY, LAST_RECONNECT_DELAY, MAX_QUEUED_REPO
 /// Stack of a lane's thread: a report, a frame and the formatters stand on it, and no more.
 const STACK_BYTES: usize = 128 << 10;
 
+/// How often a sink with nothing to write is looked at.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// What a lane writes to.
 pub(super) trait Output: Send {
     /// Sends a whole frame. A wait for room ends with an error once `is_out_of_time` says so.
@@ -21,6 +24,9 @@ pub(super) trait Output: Send {
 
     /// Opens again what was lost; `None` for what never comes back.
     fn reopen(&mut self) -> Option<io::Result<()>>;
+
+    /// Whether nobody will read what is written next, as far as that shows without writing.
+    fn is_abandoned(&self) -> bool;
 
     /// Lets what was written get out, at most until `deadline`.
     fn finish(&mut self, deadline: Instant);
@@ -149,20 +155,26 @@ impl Lane {
     }
 
     /// The next report; `None` when the lane is to end.
-    fn next(&self) -> Option<Report> {
+    ///
+    /// # Errors
+    /// The sink `is_abandoned`, which is looked at while there is nothing to write.
+    fn next(&self, is_abandoned: impl Fn() -> bool) -> io::Result<Option<Report>> {
         let mut state = self.lock();
         loop {
             if state.is_out_of_time() {
-                return None;
+                return Ok(None);
             }
             if let Some(report) = state.queue.pop_front() {
                 self.0.changed.notify_all();
-                return Some(report);
+                return Ok(Some(report));
             }
             if state.deadline.is_some() {
-                return None;
+                return Ok(None);
             }
-            state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            if is_abandoned() {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            state = self.wait(state, IDLE);
         }
     }
 
@@ -225,7 +237,7 @@ impl<O: Output> Worker<O> {
 
     /// Writes report after report until the lane is closed or the sink is gone for good.
     fn write_all(&mut self) -> io::Result<()> {
-        while let Some(report) = self.lane.next() {
+        while let Some(report) = self.lane.next(|| self.output.is_abandoned())? {
             let frame = self.framer.frame(&report);
             match self.output.write_frame(frame, &|| self.lane.is_out_of_time()) {
                 Ok(()) => self.lane.lock().sent += 1,

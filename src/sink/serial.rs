@@ -116,6 +116,11 @@ impl Output for Serial {
         Some(self.connect().map_err(io::Error::other))
     }
 
+    /// A line without a reader cannot be told from one with.
+    fn is_abandoned(&self) -> bool {
+        false
+    }
+
     /// The last close of a serial device waits in the kernel for its buffer to empty, half a minute if need be: what has not
     /// gone out by the deadline is thrown away.
     fn finish(&mut self, deadline: Instant) {
@@ -171,5 +176,37 @@ fn wait_for_room(port: impl AsFd, time: Duration) -> io::Result<bool> {
         Ok(ready) => Ok(ready > 0),
         Err(Errno::INTR) => Ok(false),
         Err(errno) => Err(errno.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_has_its_remedy() {
+        let serial = Serial { path: "/dev/ttyUSB0".into(), baud: 115_200, port: None };
+        let cases = [
+            (Errno::NOENT, "is it plugged in?"),
+            (Errno::ACCESS, "group `dialout`"),
+            (Errno::BUSY, "another program has it"),
+            (Errno::WOULDBLOCK, "another program has it"),
+            (Errno::NOTTY, "no serial device"),
+            (Errno::IO, "dmesg"),
+        ];
+        for (errno, words) in cases {
+            let message = serial.error(errno).to_string();
+            assert!(
+                message.starts_with("cannot open serial device /dev/ttyUSB0: ") && message.contains(words),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_not_there_is_an_error_to_write_to() {
+        let mut serial = Serial { path: "/dev/ttyUSB0".into(), baud: 115_200, port: None };
+        let error = embedded_io::Write::write(&mut serial, b"a dog").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotConnected);
     }
 }
