@@ -181,3 +181,20 @@ fn a_frame_allocates_no_more_than_its_graphs_do() {
         }
     }
 }
+
+#[test]
+fn a_source_allocates_nothing_for_a_frame() {
+    use scenescribe::source::*;
+    let stop = Stop::default();
+    let layout = RawLayout::new(PixelFormat::Nv12, 64, 48).unwrap();
+    let bytes = vec![90; layout.frame_len() * 6];
+    let stream = RawStream::new(&bytes[..], "a stream".as_ref(), layout, &stop, Counters::default());
+    let slow = Every::new(Paced::new(stream, 1000.0, &stop), 1);
+    let crop = Some(Crop { x: 1, y: 2, width: 30, height: 20 });
+    let transform = Transform { crop, rotation: Rotation::By90, flips: true };
+    let mut source = Transformed::new(Decoded::new(slow, ColorSpec::default(), Counters::default()), transform);
+    for frame in 0..6 {
+        let count = allocations(|| assert!(source.next_frame().unwrap().is_some()));
+        assert!(frame < 1 || count == 0, "frame {frame}: {count} allocations");
+    }
+}

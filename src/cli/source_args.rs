@@ -175,8 +175,7 @@ impl SourceArgs {
 
     /// Whether frames that nobody takes are lost, as a camera's are.
     pub fn is_live(&self) -> bool {
-        let input = self.options_or_exit().input;
-        !self.all_frames && !matches!(input, Input::Pictures(_) | Input::TestPattern)
+        self.options_or_exit().is_live()
     }
 
     /// Where frames come from, in words.

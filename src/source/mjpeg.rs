@@ -182,6 +182,23 @@ mod tests {
     }
 
     #[test]
+    fn damage_is_met_the_same_way_however_it_arrives() {
+        let whole = [jpeg(10), with_thumbnail(60), jpeg(110), jpeg(200)].concat();
+        for seed in 0..40u32 {
+            let mut stream = whole.clone();
+            let mut state = seed;
+            for _ in 0..4 {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let at = (state >> 8) as usize % stream.len();
+                stream[at] = if seed % 2 == 0 { 0xFF } else { state as u8 };
+            }
+            let expected = values(&stream, CHUNK);
+            assert_eq!(values(&stream, 1 + seed as usize % 5), expected, "seed {seed}");
+            assert!(!expected.3, "seed {seed}");
+        }
+    }
+
+    #[test]
     fn a_frame_or_garbage_without_end_is_an_error() {
         let mut endless = jpeg(10);
         endless.truncate(endless.len() - 2);

@@ -98,6 +98,25 @@ impl SourceOptions {
     }
 }
 
+impl SourceOptions {
+    /// Whether frames that nobody takes are dropped for newer ones: those of cameras and pipes, but not of files.
+    pub fn is_live(&self) -> bool {
+        match &self.input {
+            Input::TestPattern | Input::Pictures(_) => false,
+            Input::Camera(_) | Input::Rpicam => true,
+            Input::Stream { path, .. } => !self.all_frames && !is_regular(path.as_deref()),
+        }
+    }
+}
+
+/// Whether a path, or standard input, is a plain file.
+fn is_regular(path: Option<&Path>) -> bool {
+    match path {
+        Some(path) => path.is_file(),
+        None => Pipe::stdin(&Stop::default(), None).is_ok_and(|pipe| pipe.regular_len().is_some()),
+    }
+}
+
 /// Silence after which a camera counts as lost, where nothing else is asked for.
 const USUAL_STALL: Duration = Duration::from_secs(10);
 
