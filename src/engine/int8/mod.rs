@@ -8,6 +8,7 @@
 //!
 //! Whatever no pattern explains stays with tract, which computes it on floats.
 
+mod activation;
 mod arena;
 mod attention;
 mod bias;
@@ -49,6 +50,7 @@ use crate::kernels::KernelSet;
 /// If the graph is malformed.
 pub(super) fn compile(mut model: TypedModel, set: KernelSet, pool: &Pool) -> TractResult<TypedModel> {
     embedding::gather_integers(&mut model)?;
+    activation::replace_activations(&mut model)?;
     let order = model.eval_order()?;
     let view = View { model: &model };
     let layers = order.iter().filter_map(|id| patterns::layer(view, model.node(*id))).collect();
