@@ -34,54 +34,11 @@ prefix=$(cd "$1" && pwd)
 shift
 [ $# -gt 0 ] || set -- aarch64-unknown-linux-gnu
 scripts=$(cd "$(dirname "$0")" && pwd)
+. "$scripts/debian.sh"
 
-suite=bookworm
-own_mirror() {
-    cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v '^ *#' |
-        grep -oE 'https?://[^ ]+/debian(/| |$)' | head -n 1 | sed 's|/debian[/ ]*$||'
-}
-
-mirror=${MIRROR:-$(own_mirror)}
-[ -n "$mirror" ] || { echo "setup-arm.sh: apt names no Debian mirror here: set MIRROR" >&2; exit 1; }
 zig=0.17.1
 zigbuild=0.24.0
 onnxruntime=1.32.0
-
-private_apt() {
-    apt=$prefix/apt
-    mkdir -p "$apt/etc/parts" "$apt/etc/preferences.d" "$apt/state/lists/partial" "$apt/cache/archives/partial" "$prefix/debs"
-    : > "$apt/state/status"
-    cat > "$apt/apt.conf" <<TEXT
-Dir "$apt"; Dir::Etc "etc/"; Dir::Etc::sourcelist "sources.list"; Dir::Etc::main "apt.conf"; Dir::Etc::parts "parts";
-Dir::Etc::sourceparts "parts"; Dir::State "state"; Dir::State::status "$apt/state/status"; Dir::Cache "cache";
-APT::Architecture "amd64"; APT::Architectures { "amd64"; "arm64"; };
-Acquire::Languages "none"; Acquire::Retries "3"; APT::Sandbox::User "root";
-TEXT
-    from="[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg arch=amd64,arm64]"
-    cat > "$apt/etc/sources.list" <<TEXT
-deb $from $mirror/debian $suite main
-deb $from $mirror/debian-security $suite-security main
-TEXT
-    APT_CONFIG=$apt/apt.conf
-    export APT_CONFIG
-    apt-get -qq update
-}
-
-# unpack FOLDER PACKAGE...: downloads packages and unpacks them below FOLDER, unless that was done before.
-unpack() {
-    folder=$prefix/$1
-    shift
-    for package in "$@"; do
-        mark=$prefix/debs/$(echo "$package" | tr ':=+~/' '_____').done
-        [ ! -e "$mark" ] || continue
-        download=$(mktemp -d "$prefix/debs/XXXXXX")
-        (cd "$download" && apt-get -qq download "$package")
-        mkdir -p "$folder"
-        dpkg -x "$download"/*.deb "$folder"
-        rm -r "$download"
-        touch "$mark"
-    done
-}
 
 compiler() {
     version=$(apt-cache policy rustc-web | sed -n 's/^  Candidate: //p')
@@ -108,8 +65,6 @@ linker() {
 environment() {
     cat > "$prefix/env.sh" <<TEXT
 export RUSTC="$prefix/bin/rustc" RUSTDOC="$prefix/bin/rustdoc" PATH="$prefix/venv/bin:\$PATH"
-# tract's NEON code is chosen at run time, but zig refuses to assemble it for a CPU without NEON.
-export CFLAGS_arm_unknown_linux_musleabihf=-mcpu=cortex_a7
 TEXT
     . "$prefix/env.sh"
 }
