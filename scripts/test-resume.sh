@@ -20,8 +20,7 @@ trap 'rm -rf "$work"' EXIT
 for copy in undisturbed killed; do
     mkdir "$work/$copy"
     cp -r "$photos" "$work/$copy/photos"
-    head -c 300 /dev/urandom > "$work/broken.jpg"
-    cp "$work/broken.jpg" "$work/$copy/photos/broken.jpg"
+    echo "no picture" > "$work/$copy/photos/broken.jpg"
     find "$work/$copy/photos" -exec touch -d 2020-01-01 {} +
 done
 
@@ -78,7 +77,8 @@ def outputs(copy):
 
 undisturbed, killed = outputs("undisturbed"), outputs("killed")
 for name, one, other in zip(("JSON lines", "CSV rows", "files"), undisturbed, killed):
-    assert one == other, f"{name} differ"
+    others = [pair for pair in zip(one, other) if pair[0] != pair[1]]
+    assert one == other, f"{name} differ: {len(one)} and {len(other)}, {others[:3]}"
     print(f"{len(one)} {name} are equal")
 left = [path for path in killed[2] if path.name.startswith(".scenescribe")]
 assert not left, left
