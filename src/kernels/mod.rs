@@ -51,12 +51,12 @@ pub use add::Add;
 pub use average_pool::GlobalAveragePool;
 pub use convolution::Convolution;
 pub use depthwise::Depthwise;
+#[cfg(test)]
+pub use error::KernelError;
 pub use kernel_set::KernelSet;
 pub use linear::Linear;
 pub use matrix::{WeightOrder, Weights};
 pub use pointwise::Pointwise;
 pub use requantize::{Output, Quantization, Residual};
 pub use threads::Threads;
-pub use window::Window;
-#[cfg(test)]
-pub use {error::KernelError, window::ImageRows};
+pub use window::{ImageRows, Window};

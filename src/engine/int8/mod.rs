@@ -29,6 +29,7 @@ mod residual;
 mod scheme;
 mod split;
 mod step;
+mod strips;
 mod tensors;
 #[cfg(test)]
 mod tests;

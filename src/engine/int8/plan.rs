@@ -10,6 +10,7 @@ use super::regions::Region;
 use super::residual;
 use super::split::Split;
 use super::step::{Memory, Step, Work};
+use super::strips::{self, Strips};
 use super::view::View;
 use crate::engine::Pool;
 use crate::kernels::{Add, Convolution, Depthwise, GlobalAveragePool, KernelSet, Linear, Pointwise};
@@ -39,8 +40,16 @@ impl Plan {
             steps: vec![],
         };
         builder.load_inputs()?;
-        for layer in residual::fuse(region.layers.clone(), &region.outputs) {
-            builder.add(&layer)?;
+        let layers = residual::fuse(region.layers.clone(), &region.outputs);
+        let chains = strips::chains(&layers, &region.outputs, builder.threads);
+        for (index, layer) in layers.iter().enumerate() {
+            match chains.iter().find(|chain| chain.contains(&index)) {
+                None => builder.add(layer)?,
+                Some([feed, filter, project]) if index == *project => {
+                    builder.add_strips([&layers[*feed], &layers[*filter], layer])?;
+                }
+                Some(_) => (),
+            }
         }
         let outputs = region.outputs.iter().map(|outlet| {
             let fact = view.model.outlet_fact(*outlet)?;
@@ -116,6 +125,22 @@ impl Builder<'_> {
         self.buffer_of.extend(writes.map(|buffer| (layer.output, buffer)));
         self.push(Step { name: layer.name.clone(), work, split, reads, writes, scratch });
         self.store(layer, writes)
+    }
+
+    /// Adds a depthwise convolution with the layers around it.
+    fn add_strips(&mut self, layers: [&Layer; 3]) -> TractResult<()> {
+        let [feed, filter, project] = layers;
+        let strips = Strips::new(layers, [self.pack(feed)?, self.pack(filter)?, self.pack(project)?], self.threads)?;
+        let inputs = [&feed.inputs[0]].into_iter().chain(&project.inputs[1..]);
+        let buffer =
+            |outlet: &OutletId| self.buffer_of.get(outlet).copied().context("a layer reads what none has made");
+        let reads = inputs.map(buffer).collect::<TractResult<_>>()?;
+        let scratch = Some(self.buffer(strips.scratch_len(self.threads)));
+        let writes = Some(self.buffer(project.layout.len()));
+        self.buffer_of.extend(writes.map(|buffer| (project.output, buffer)));
+        let (name, work) = (format!("{} to {}", feed.name, project.name), Work::Strips(Box::new(strips)));
+        self.push(Step { name, work, split: Split::WHOLE, reads, writes, scratch });
+        self.store(project, writes)
     }
 
     /// Hands out a quantized tensor that something outside reads.

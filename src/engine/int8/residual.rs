@@ -9,10 +9,7 @@ use crate::kernels::{Output, Residual};
 
 /// Puts additions into the products that nothing else reads; `kept` are tensors that are read outside.
 pub(super) fn fuse(mut layers: Vec<Layer>, kept: &[OutletId]) -> Vec<Layer> {
-    let mut readers: HashMap<OutletId, usize> = HashMap::new();
-    for input in layers.iter().flat_map(|layer| &layer.inputs).chain(kept) {
-        *readers.entry(*input).or_default() += 1;
-    }
+    let readers = count_readers(&layers, kept);
     let mut at = 0;
     while at < layers.len() {
         if let Operation::Add { addends, output } = layers[at].operation.clone() {
@@ -26,6 +23,15 @@ pub(super) fn fuse(mut layers: Vec<Layer>, kept: &[OutletId]) -> Vec<Layer> {
         at += 1;
     }
     layers
+}
+
+/// How often each tensor is read, by a layer or outside.
+pub(super) fn count_readers(layers: &[Layer], kept: &[OutletId]) -> HashMap<OutletId, usize> {
+    let mut readers = HashMap::new();
+    for input in layers.iter().flat_map(|layer| &layer.inputs).chain(kept) {
+        *readers.entry(*input).or_default() += 1;
+    }
+    readers
 }
 
 /// The last product that makes one of the addends for this sum alone, and the other addend.

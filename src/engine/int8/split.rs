@@ -26,8 +26,13 @@ impl Split {
 
     /// For `threads` threads.
     pub fn of(layer: &Layer, threads: usize) -> Self {
+        Self::cost(layer).map_or(Self::WHOLE, |(rows, row_cost)| Self::cut(rows, row_cost, threads))
+    }
+
+    /// Rows of a layer that can be shared out, and the multiplications of each.
+    pub fn cost(layer: &Layer) -> Option<(usize, usize)> {
         let channels = layer.layout.channels();
-        let (rows, row_cost) = match &layer.operation {
+        Some(match &layer.operation {
             Operation::Quantize(_) => (layer.layout.rows(), channels),
             Operation::Product { input, .. } => (layer.layout.rows(), input.layout.channels().saturating_mul(channels)),
             Operation::Convolution { window, is_depthwise, .. } => {
@@ -35,11 +40,18 @@ impl Split {
                 let taps = window.kernel[0].saturating_mul(window.kernel[1]).saturating_mul(depth);
                 (window.output_height(), taps.saturating_mul(window.output_width() * channels))
             }
-            _ => return Self::WHOLE,
-        };
-        let most_pieces = if threads == 1 { 1 } else { threads * PIECES_PER_THREAD };
-        let pieces = (rows.saturating_mul(row_cost) / MIN_PIECE_COST).clamp(1, most_pieces);
+            _ => return None,
+        })
+    }
+
+    /// Of `rows` rows of `row_cost` multiplications each.
+    pub fn cut(rows: usize, row_cost: usize, threads: usize) -> Self {
+        let pieces = (rows.saturating_mul(row_cost) / MIN_PIECE_COST).clamp(1, Self::most_pieces(threads));
         Self { rows, rows_per_piece: rows.div_ceil(pieces) }
+    }
+
+    pub fn most_pieces(threads: usize) -> usize {
+        if threads == 1 { 1 } else { threads * PIECES_PER_THREAD }
     }
 
     pub fn pieces(self) -> usize {

@@ -7,6 +7,7 @@ use tract_onnx::tract_core::internal::*;
 
 use super::layer::Layout;
 use super::split::Split;
+use super::strips::Strips;
 use super::tensors::{self, Border};
 use crate::kernels::{
     Add, Convolution, Depthwise, GlobalAveragePool, KernelSet, Linear, Pointwise, Quantization, Threads,
@@ -30,6 +31,7 @@ pub(super) enum Work {
     PointwiseAdding(Pointwise),
     Convolution(Convolution),
     Depthwise(Depthwise),
+    Strips(Box<Strips>),
     Add(Add),
     GlobalAveragePool(GlobalAveragePool),
     Lookup(Box<[u8; 256]>),
@@ -49,6 +51,7 @@ impl Work {
             Self::PointwiseAdding(_) => "PointwiseAdd",
             Self::Convolution(_) => "Convolution",
             Self::Depthwise(_) => "Depthwise",
+            Self::Strips(_) => "Strips",
             Self::Add(_) => "Add",
             Self::GlobalAveragePool(_) => "GlobalAveragePool",
             Self::Lookup(_) => "Lookup",
@@ -140,6 +143,7 @@ impl Step {
                 let (threads, [from, to]) = memory.apart([*from, to])?;
                 split.run(threads, to, |rows, to| depthwise.run(from, rows, to));
             }
+            (Work::Strips(strips), _) => self.run_strips(strips, memory)?,
             (Work::Pointwise(pointwise), [from]) => {
                 let (threads, [from, to]) = memory.apart([*from, to])?;
                 split.run(threads, to, |rows, to| pointwise.run(split.rows_of(from, rows), to));
@@ -163,6 +167,23 @@ impl Step {
                 to.iter_mut().zip(from).for_each(|(to, from)| *to = table[usize::from(*from)]);
             }
             _ => bail!("step {} reads {} buffers", self.name, self.reads.len()),
+        }
+        Ok(())
+    }
+
+    fn run_strips(&self, strips: &Strips, memory: &mut Memory<'_>) -> TractResult<()> {
+        let (to, scratch) = (self.written()?, self.scratch.context("strips have scratch memory")?);
+        match self.reads[..] {
+            [from, addend] if addend != from => {
+                let (threads, [from, addend, scratch, to]) = memory.apart([from, addend, scratch, to])?;
+                strips.run(threads, from, Some(addend), scratch, to);
+            }
+            [from, ..] => {
+                let (threads, [from, scratch, to]) = memory.apart([from, scratch, to])?;
+                let addend = (self.reads.len() > 1).then_some(&*from);
+                strips.run(threads, from, addend, scratch, to);
+            }
+            [] => bail!("step {} reads nothing", self.name),
         }
         Ok(())
     }
