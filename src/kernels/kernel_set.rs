@@ -4,6 +4,7 @@ use crate::kernels::{
     columns::Columns,
     depthwise::DepthwiseKernel,
     error::KernelError,
+    float_depthwise::Filter,
     linear::ToFloat,
     matrix::{MatrixLayout, PackedMatrix, Rows},
     reference::REFERENCE,
@@ -41,6 +42,7 @@ pub(crate) struct Elementwise {
     pub sum_pixels: fn(&[u8], usize, usize, &mut [i32]),
     pub row_times_matrix: fn(&[f32], &[f32], &mut [f32]),
     pub matrix_times_column: fn(&[f32], &[f32], &mut [f32]),
+    pub filter_split: fn(&Filter<'_>, &[f32], &mut [f32]),
 }
 
 impl KernelSet {

@@ -33,6 +33,7 @@ mod columns;
 mod convolution;
 mod depthwise;
 mod error;
+mod float_depthwise;
 mod kernel_set;
 mod linear;
 mod matrix;
@@ -53,6 +54,7 @@ pub use convolution::Convolution;
 pub use depthwise::Depthwise;
 #[cfg(test)]
 pub use error::KernelError;
+pub use float_depthwise::FloatDepthwise;
 pub use kernel_set::KernelSet;
 pub use linear::Linear;
 pub use matrix::{WeightOrder, Weights};

@@ -6,6 +6,7 @@ use crate::kernels::{
     average_pool::sum_pixels,
     columns::Columns,
     depthwise::{DepthwiseKernel, PackedDepthwise},
+    float_depthwise::filter_split,
     kernel_set::{Elementwise, Kernels},
     linear::ToFloat,
     matrix::{Block, MatrixLayout, PackedMatrix, Rows, WeightForm},
@@ -41,6 +42,7 @@ pub(crate) const ELEMENTWISE: Elementwise = Elementwise {
     sum_pixels,
     row_times_matrix,
     matrix_times_column,
+    filter_split,
 };
 
 /// Computes two rows of a block of channels.

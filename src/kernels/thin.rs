@@ -9,6 +9,9 @@ const COLUMNS: usize = 16;
 /// Partial sums of a dot product.
 const LANES: usize = 8;
 
+/// Rows whose partial sums wait to be added up.
+const ROWS: usize = 16;
+
 impl KernelSet {
     /// `row` (depth) times `matrix` (depth, columns) to `sums` (columns).
     ///
@@ -52,26 +55,35 @@ pub(crate) fn row_times_matrix(row: &[f32], matrix: &[f32], sums: &mut [f32]) {
 
 #[inline(always)]
 pub(crate) fn matrix_times_column(matrix: &[f32], column: &[f32], sums: &mut [f32]) {
-    if column.is_empty() {
+    let depth = column.len();
+    if depth == 0 {
         return sums.fill(0.0);
     }
-    for (sum, row) in sums.iter_mut().zip(matrix.chunks_exact(column.len())) {
-        *sum = dot(row, column);
+    let (chunks, column_rest) = column.as_chunks::<LANES>();
+    let mut partial_sums = [[0.0; LANES]; ROWS];
+    for (rows, sums) in matrix.chunks(depth * ROWS).zip(sums.chunks_mut(ROWS)) {
+        // Two loops, as compilers that see the lanes added up shuffle the products first.
+        for (row, partial_sums) in rows.chunks_exact(depth).zip(&mut partial_sums) {
+            *partial_sums = sums_of_products(row.as_chunks().0, chunks);
+        }
+        for ((row, partial_sums), sum) in rows.chunks_exact(depth).zip(&partial_sums).zip(sums) {
+            let rest = row[depth - column_rest.len()..].iter().zip(column_rest);
+            let rest = rest.fold(0.0, |sum, (value, factor)| sum + value * factor);
+            let [a, b, c, d, e, f, g, h] = *partial_sums;
+            *sum = ((a + e) + (c + g)) + ((b + f) + (d + h)) + rest;
+        }
     }
 }
 
 #[inline(always)]
-fn dot(row: &[f32], column: &[f32]) -> f32 {
-    let ((chunks, rest), (column_chunks, column_rest)) = (row.as_chunks::<LANES>(), column.as_chunks::<LANES>());
+fn sums_of_products(values: &[[f32; LANES]], factors: &[[f32; LANES]]) -> [f32; LANES] {
     let mut sums = [0.0; LANES];
-    for (values, factors) in chunks.iter().zip(column_chunks) {
-        for ((sum, value), factor) in sums.iter_mut().zip(values).zip(factors) {
-            *sum += value * factor;
+    for (values, factors) in values.iter().zip(factors) {
+        for lane in 0..LANES {
+            sums[lane] += values[lane] * factors[lane];
         }
     }
-    let rest = rest.iter().zip(column_rest).fold(0.0, |sum, (value, factor)| sum + value * factor);
-    let [a, b, c, d, e, f, g, h] = sums;
-    ((a + e) + (c + g)) + ((b + f) + (d + h)) + rest
+    sums
 }
 
 #[cfg(test)]

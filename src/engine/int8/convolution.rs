@@ -6,7 +6,7 @@ use tract_onnx::tract_core::ops::cnn::conv::KernelFormat;
 use tract_onnx::tract_core::ops::nn::DataFormat;
 
 use super::bias;
-use super::layer::{Activation, Kernel, Operation};
+use super::layer::{Kernel, Layout, Operation};
 use super::patterns::Found;
 use super::view::View;
 use crate::kernels::{Output, WeightOrder, Window};
@@ -17,7 +17,7 @@ pub(super) fn convolution(view: View<'_>, source: OutletId, output: &Output) -> 
     let &[input, kernel, bias] = &node.inputs[..] else { return None };
     let input = view.activation(input)?;
     let kernel = view.kernel(kernel, 0, WeightOrder::ChannelMajor)?;
-    let window = window(op, &input)?;
+    let window = window(op, input.layout).filter(|_| op.pool_spec.data_format == DataFormat::NCHW)?;
     let channels = op.output_channels();
     let is_depthwise = op.group > 1;
     check_channels(op, &kernel, &window)?;
@@ -37,14 +37,13 @@ pub(super) fn convolution(view: View<'_>, source: OutletId, output: &Output) -> 
     })
 }
 
-/// The window of a two-dimensional convolution that is neither dilated nor odd in another way.
-fn window(op: &Conv, input: &Activation) -> Option<Window> {
+/// The window of a two-dimensional convolution that is neither dilated nor odd in another way, whatever the order of axes.
+pub(super) fn window(op: &Conv, input: Layout) -> Option<Window> {
     let pool = &op.pool_spec;
-    let [height, width] = input.layout.size()?;
+    let [height, width] = input.size()?;
     let &[kernel_height, kernel_width] = &pool.kernel_shape[..] else { return None };
     let is_plain = op.q_params.is_none()
         && op.kernel_fmt == KernelFormat::OIHW
-        && pool.data_format == DataFormat::NCHW
         && pool.dilations().iter().all(|dilation| *dilation == 1)
         && pool.strides().len() == 2
         && !pool.strides().contains(&0);
@@ -63,7 +62,7 @@ fn window(op: &Conv, input: &Activation) -> Option<Window> {
     fits_both.then_some(Window {
         height,
         width,
-        channels: input.layout.channels(),
+        channels: input.channels(),
         kernel: [kernel_height, kernel_width],
         stride: [pool.stride(0), pool.stride(1)],
         padding,

@@ -6,7 +6,8 @@
 //! 3. `plan` packs the weights of each region and gives its tensors places in one arena,
 //! 4. `rebuild` puts each region back into the graph as one operator.
 //!
-//! Whatever no pattern explains stays with tract, which computes it on floats.
+//! Whatever no pattern explains stays with tract, which computes it on floats; of that, `attention` and
+//! `float_depthwise` replace what tract is slow at.
 
 mod activation;
 mod arena;
@@ -15,6 +16,7 @@ mod bias;
 mod convolution;
 mod dynamic;
 mod embedding;
+mod float_depthwise;
 mod layer;
 mod lookup;
 mod onnx;
@@ -62,5 +64,5 @@ pub(super) fn compile(mut model: TypedModel, set: KernelSet, pool: &Pool) -> Tra
             Err(error) => log::warn!("{} layers run on floats: {error:#}", region.layers.len()),
         }
     }
-    rebuild::rebuild(&model, set, compiled)
+    float_depthwise::replace(rebuild::rebuild(&model, set, compiled)?, set)
 }

@@ -19,6 +19,8 @@ macro_rules! elementwise_with {
                 (row: &[f32], matrix: &[f32], sums: &mut [f32])),
             matrix_times_column: elementwise_with!($features, crate::kernels::thin::matrix_times_column,
                 (matrix: &[f32], column: &[f32], sums: &mut [f32])),
+            filter_split: elementwise_with!($features, crate::kernels::float_depthwise::filter_split,
+                (filter: &crate::kernels::float_depthwise::Filter<'_>, split: &[f32], sums: &mut [f32])),
         }
     };
     ($features:literal, $body:path, ($($argument:ident: $type:ty),*) $(-> $result:ty)?) => {{
