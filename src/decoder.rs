@@ -39,6 +39,11 @@ impl Decoder {
         Ok(Self { step, rules, beams: Box::default() })
     }
 
+    /// The graph's file.
+    pub fn path(&self) -> &Path {
+        self.step.graph.path()
+    }
+
     /// Bytes of the graph's file.
     pub fn file_len(&self) -> usize {
         self.step.graph.file_len()
@@ -67,6 +72,15 @@ impl Decoder {
     /// The rules of the search.
     pub fn rules(&self) -> &GenerationSpec {
         &self.rules
+    }
+
+    /// Runs the first step for `features`: the graph alone, for all rows of the beam.
+    ///
+    /// # Errors
+    /// [`Error::GraphRun`]; the next picture may be fine.
+    pub fn run_step(&mut self, features: &Features) -> Result<()> {
+        self.step.start(features);
+        self.step.graph.run(&self.step.inputs, &mut self.step.outputs)
     }
 
     /// Runs the first step for `features`, and tells how long each operator took.

@@ -30,6 +30,11 @@ impl Encoder {
         Ok(Self { graph, pixels: [Value::zeros(&shape)], features })
     }
 
+    /// The graph's file.
+    pub fn path(&self) -> &Path {
+        self.graph.path()
+    }
+
     /// Bytes of the graph's file.
     pub fn file_len(&self) -> usize {
         self.graph.file_len()

@@ -54,7 +54,7 @@ pub use engine::{Element, OperatorCount, OperatorTime, Port};
 pub use error::{Error, Result};
 pub use frame::Frame;
 pub use guard::quiet_guarded_panics;
-pub use model::{Model, Options, Precision};
+pub use model::{Model, Options, Precision, embedded_files};
 pub use pipeline::Captioner;
 pub use preprocess::{Preprocessor, ResizeBuffers};
 pub use search::Hypothesis;

@@ -50,6 +50,8 @@ pub struct Model {
     pub decoder: Decoder,
     /// Tokens to text.
     pub vocabulary: Vocabulary,
+    /// Threads that share the work of the graphs.
+    pub threads: usize,
 }
 
 impl Model {
@@ -105,7 +107,7 @@ impl Model {
         }
         let (path, json) = files.json("config.json")?;
         let spec = ModelSpec::parse(&path, &json, decoder.vocabulary_len())?;
-        Ok(Self { spec, preprocessor, encoder, decoder, vocabulary })
+        Ok(Self { spec, preprocessor, encoder, decoder, vocabulary, threads: pool.count() })
     }
 }
 
@@ -146,6 +148,11 @@ static EMBEDDED: &[(&str, &[u8])] = embedded![
     "generation_config.json",
     "tokenizer.json",
 ];
+
+/// The files of the model inside the program, by name: write them to a folder, and it can be opened.
+pub fn embedded_files() -> &'static [(&'static str, &'static [u8])] {
+    EMBEDDED
+}
 
 impl Files<'_> {
     fn json(&self, name: &str) -> Result<(PathBuf, Cow<'static, [u8]>)> {

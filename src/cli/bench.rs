@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use scenescribe::{Captioner, Frame, Latency, Model, PictureReader, Result, TestPattern};
 use serde::Serialize;
 
+use super::compare::{Comparison, Engine, Problem};
 use super::model_args::ModelArgs;
 use super::{memory, print_report, profile};
 
 /// Measure how long each stage takes on this machine
 ///
-/// Frames after the warm-up are steady state. The picture is decoded once, before the measurement.
+/// Frames after the warm-up are steady state. The picture is decoded once, before the measurement. A step is one run of
+/// the decoder's graph for all rows of the beam, without the search.
 #[derive(clap::Args)]
 pub struct Args {
     /// Picture to caption again and again [default: a test pattern of 640 x 480 pixels]
@@ -36,6 +38,10 @@ pub struct Args {
     #[arg(long, conflicts_with = "json")]
     profile: bool,
 
+    /// Also run the same graphs in another engine, in turns, on as many threads
+    #[arg(long, value_name = "ENGINE")]
+    compare: Option<Engine>,
+
     #[command(flatten)]
     model: ModelArgs,
 }
@@ -45,7 +51,7 @@ pub fn run(args: &Args) -> ExitCode {
     print_report(report(args))
 }
 
-fn report(args: &Args) -> Result<String> {
+fn report(args: &Args) -> std::result::Result<String, Problem> {
     let start = Instant::now();
     let mut captioner = args.model.captioner()?;
     let open_ms = milliseconds(start.elapsed());
@@ -57,7 +63,11 @@ fn report(args: &Args) -> Result<String> {
     };
     captioner.caption(&frame)?;
     let first_caption_ms = milliseconds(start.elapsed());
-    let report = measure(args, &mut captioner, &frame, [open_ms, first_caption_ms])?;
+    let mut report = measure(args, &mut captioner, &frame, [open_ms, first_caption_ms])?;
+    if let Some(engine) = args.compare {
+        let pixels = pixels(captioner.model(), &frame);
+        report.compare = Some(Comparison::run(engine, captioner.model_mut(), &pixels)?);
+    }
     let profile =
         if args.profile { profile::table(captioner.model_mut(), &frame, args.frames)? } else { String::new() };
     Ok(if args.json { report.json() } else { report.table() + &profile })
@@ -76,6 +86,8 @@ struct Report {
     frames_per_second: f64,
     stages: Vec<Stage>,
     peak_memory_mb: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compare: Option<Comparison>,
 }
 
 #[derive(Serialize)]
@@ -101,6 +113,7 @@ fn measure(
     let steady = Instant::now();
     let latencies = steady_state(captioner, frame, args.frames)?;
     let frames_per_second = f64::from(args.frames) / steady.elapsed().as_secs_f64();
+    let steps = steps(captioner.model_mut(), frame, args.frames)?;
     let caption = captioner.caption(frame)?;
     Ok(Report {
         model: args.model.name(),
@@ -111,8 +124,9 @@ fn measure(
         first_caption_ms,
         frames: args.frames,
         frames_per_second,
-        stages: stages(&latencies),
+        stages: stages(&latencies, steps),
         peak_memory_mb: memory::peak_mb(),
+        compare: None,
     })
 }
 
@@ -126,23 +140,51 @@ fn steady_state(captioner: &mut Captioner, frame: &Frame, frames: u32) -> Result
     (0..frames).map(|_| captioner.caption(frame).map(|caption| caption.latency)).collect()
 }
 
-fn stages(latencies: &[Latency]) -> Vec<Stage> {
-    let of = |stage, time: fn(&Latency) -> Duration| {
-        let mut times: Vec<_> = latencies.iter().map(time).collect();
-        times.sort();
-        let percentile = |percent: usize| milliseconds(times[(times.len() - 1) * percent / 100]);
-        Stage { stage, p50_ms: percentile(50), p90_ms: percentile(90), p99_ms: percentile(99), max_ms: percentile(100) }
+/// Times of the decoder's graph alone, for all rows of the beam.
+fn steps(model: &mut Model, frame: &Frame, frames: u32) -> Result<Vec<Duration>> {
+    let pixels = pixels(model, frame);
+    let features = model.encoder.run(&pixels)?;
+    let mut step = || {
+        let start = Instant::now();
+        model.decoder.run_step(features).map(|()| start.elapsed())
     };
+    (0..frames).map(|_| step()).collect()
+}
+
+/// What the encoder sees of a frame.
+pub(super) fn pixels(model: &Model, frame: &Frame) -> Vec<f32> {
+    let mut pixels = vec![0.0; model.preprocessor.output_len()];
+    model.preprocessor.run(frame, &mut model.preprocessor.buffers(), &mut pixels);
+    pixels
+}
+
+fn stages(latencies: &[Latency], steps: Vec<Duration>) -> Vec<Stage> {
+    let of = |stage, time: fn(&Latency) -> Duration| Stage::of(stage, latencies.iter().map(time));
     vec![
         of("preprocess", |latency| latency.preprocess),
         of("encode", |latency| latency.encode),
         of("decode", |latency| latency.decode),
         of("total", Latency::total),
+        Stage::of("step", steps),
     ]
 }
 
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_micros() as f64 / 1e3
+impl Stage {
+    fn of(stage: &'static str, times: impl IntoIterator<Item = Duration>) -> Self {
+        let mut times: Vec<_> = times.into_iter().map(milliseconds).collect();
+        let mut percentile = |percent| percentile(&mut times, percent);
+        Self { stage, p50_ms: percentile(50), p90_ms: percentile(90), p99_ms: percentile(99), max_ms: percentile(100) }
+    }
+}
+
+/// The least of `times` that so many percent do not exceed.
+pub(super) fn percentile(times: &mut [f64], percent: usize) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[(times.len() - 1) * percent / 100]
+}
+
+pub(super) fn milliseconds(duration: Duration) -> f64 {
+    1e3 * duration.as_secs_f64()
 }
 
 impl Report {
@@ -165,8 +207,8 @@ impl Report {
         }
         let _ = writeln!(table, "\n{:<12}{:>9}{:>9}{:>9}{:>9}", "stage, ms", "p50", "p90", "p99", "max");
         for Stage { stage, p50_ms, p90_ms, p99_ms, max_ms } in &self.stages {
-            let _ = writeln!(table, "{stage:<12}{p50_ms:>9.2}{p90_ms:>9.2}{p99_ms:>9.2}{max_ms:>9.2}");
+            let _ = writeln!(table, "{stage:<12}{p50_ms:>9.3}{p90_ms:>9.3}{p99_ms:>9.3}{max_ms:>9.3}");
         }
-        table
+        table + &self.compare.as_ref().map(Comparison::table).unwrap_or_default()
     }
 }

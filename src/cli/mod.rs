@@ -6,6 +6,7 @@ mod bench;
 #[cfg(all(feature = "camera", target_os = "linux"))]
 mod cameras;
 mod caption;
+mod compare;
 mod fingerprint;
 mod inspect;
 mod logger;
@@ -19,12 +20,12 @@ mod watch;
 mod watch_args;
 mod watch_health;
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
-use scenescribe::{Error, Result};
 
 /// Captions pictures: a photo in, a sentence out
 ///
@@ -77,14 +78,14 @@ pub fn run() -> ExitCode {
 }
 
 /// Prints what a command found out, or why it could not.
-fn print_report(report: Result<String>) -> ExitCode {
+fn print_report(report: Result<String, impl Display>) -> ExitCode {
     match report {
         Ok(report) => exit_code(io::stdout().write_all(report.as_bytes()), ExitCode::SUCCESS),
         Err(error) => fail(&error),
     }
 }
 
-fn fail(error: &Error) -> ExitCode {
+fn fail(error: &impl Display) -> ExitCode {
     log::error!("{error}");
     ExitCode::FAILURE
 }

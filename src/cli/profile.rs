@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use scenescribe::{Frame, Model, OperatorTime, Result};
 
+use super::bench::pixels;
+
 /// A table of the encoder's operators and one of a decoder step's, means over `frames` runs.
 pub fn table(model: &mut Model, frame: &Frame, frames: u32) -> Result<String> {
-    let mut pixels = vec![0.0; model.preprocessor.output_len()];
-    model.preprocessor.run(frame, &mut model.preprocessor.buffers(), &mut pixels);
+    let pixels = pixels(model, frame);
     let (mut encoder, mut step) = (Shares::default(), Shares::default());
     for _ in 0..frames {
         encoder.add(&model.encoder.run_timed(&pixels)?);

@@ -4,6 +4,7 @@ mod annotate;
 mod annotate_metadata;
 mod boards;
 mod caption;
+mod compare;
 mod ffmpeg;
 mod models;
 mod parity;

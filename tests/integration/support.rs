@@ -13,6 +13,16 @@ pub fn scenescribe<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Output {
     program().args(arguments).stdin(Stdio::null()).output().expect("the program was built for this test")
 }
 
+/// Runs `scenescribe` with `arguments`, and other programs found in `path` alone.
+pub fn scenescribe_with_path<S: AsRef<std::ffi::OsStr>>(arguments: &[S], path: &Path) -> Output {
+    program()
+        .args(arguments)
+        .env("PATH", path)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program was built for this test")
+}
+
 /// Runs `scenescribe` with `input` on its standard input.
 pub fn scenescribe_with_input(arguments: &[&str], input: &[u8]) -> Output {
     let mut child =
