@@ -70,7 +70,7 @@ run_tests() {
     esac
     while read -r tests; do
         echo "== $cpu: ${tests##*/}"
-        "$emulator" -cpu "$cpu" "$tests" "$@" < /dev/null
+        $emulator -cpu "$cpu" "$tests" "$@" < /dev/null || echo "$cpu: ${tests##*/}" >> "$work/failed"
     done < "$work/tests"
 }
 
@@ -104,10 +104,14 @@ check_armv6() {
 
 for arch in ${archs:-aarch64 armv7 armv6}; do
     scripts/cargo-arm.sh "$arch" test --release --no-run --lib --bins --tests --message-format json-render-diagnostics |
-        grep '"test":true' | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' > "$work/tests"
+        grep '"profile":{[^}]*"test":true' | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' > "$work/tests"
     for cpu in $(cpus "$arch"); do
         run_tests "$arch" "$cpu" "$@"
     done
     [ "$arch" != armv6 ] || check_armv6
 done
+if [ -e "$work/failed" ]; then
+    sed 's/^/FAILED /' "$work/failed" >&2
+    exit 1
+fi
 echo "all passed"

