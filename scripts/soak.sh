@@ -7,9 +7,10 @@ usage() {
 usage: scripts/soak.sh [MINUTES] [OPTION OF watch]...
 
 Follows a moving test pattern at full speed for MINUTES (30 unless told otherwise); a new scene comes every 30 frames, its
-caption is told and its picture kept. Prints resident memory, open files and threads after the first minute and at the end, and
-fails if memory has moved by more than 1 % in between, or if the others have grown. Options of `watch` given here come
-last: `--input DIR --repeat --hold 1` follows photos instead, each of which the network sees. SCENESCRIBE names another program than the release build.
+caption is told and its picture kept. Prints resident memory, open files and threads after the first minute and at the end,
+and fails if memory has moved by more than 1 % in between, or if the others have grown. Options of `watch` given here say
+what to follow instead: `--input DIR --repeat --hold 1` are photos, each of which the network sees and whose caption is
+told. SCENESCRIBE names another program than the release build.
 END
 }
 

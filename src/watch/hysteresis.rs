@@ -21,8 +21,8 @@ pub(super) enum Weight {
 pub struct Agreement {
     /// Frames in a row, 1 or more, over which a sentence must hold; 1 takes the first.
     pub hold: u32,
-    /// Share of common words from which the sentence of a moving scene has held. Two noisy frames of one photo share
-    /// this much in 89 of 100 cases, frames of two photos in 14.
+    /// Share of common words from which the sentence of a moving scene has held: the default is about what noisy frames
+    /// of one photo nearly always share, and frames of two photos seldom.
     pub held_words: f32,
     /// Share of common words from which a sentence says nothing new about a scene that has changed in part.
     pub same_words: f32,
