@@ -10,14 +10,16 @@ use std::path::Path;
 
 use crate::caption::Token;
 use crate::encoder::Features;
-use crate::engine::{Element, Graph, OperatorCount, OperatorTime, Pool, Port, Value};
+use crate::engine::{Element, Graph, GraphFile, OperatorCount, OperatorTime, Pool, Port, Value};
 use crate::error::{Error, Result};
 use crate::search::{Beams, Hypothesis, MAX_CANDIDATES, NextToken, search};
 use crate::spec::GenerationSpec;
 
 const TOKENS: &str = "input_ids";
 const LOGITS: &str = "logits";
-const PAST_PREFIXES: [&str; 2] = ["past_key_values.", "past."];
+
+/// How the names of inputs begin that carry state from step to step.
+pub(crate) const PAST_PREFIXES: [&str; 2] = ["past_key_values.", "past."];
 
 /// A loaded decoder with its search.
 pub struct Decoder {
@@ -30,7 +32,7 @@ impl Decoder {
     /// Loads the graph for `rules.beam` rows, to run on `pool`. `path` only names it in errors.
     pub(crate) fn load(
         path: &Path,
-        onnx: &[u8],
+        onnx: GraphFile,
         pool: &Pool,
         encoder_outputs: &[Port],
         rules: GenerationSpec,
@@ -92,6 +94,18 @@ impl Decoder {
         self.step.graph.run_timed(&self.step.inputs, &mut self.step.outputs)
     }
 
+    /// Runs as many steps as the longest caption has, with every row taken from another, so that all memory that a
+    /// caption can need has been used once.
+    ///
+    /// # Errors
+    /// [`Error::GraphRun`].
+    pub(crate) fn rehearse(&mut self, features: &Features) -> Result<()> {
+        let rows = self.rules.beam;
+        let (tokens, parents) = (vec![0; rows], (0..rows).rev().collect::<Vec<_>>());
+        self.step.start(features);
+        (0..self.rules.max_tokens).try_for_each(|_| self.step.step(&tokens, &parents))
+    }
+
     /// Writes the best caption for `features` into `best`.
     ///
     /// # Errors
@@ -134,7 +148,7 @@ struct DecoderStep {
 }
 
 impl DecoderStep {
-    fn load(path: &Path, onnx: &[u8], pool: &Pool, encoder_outputs: &[Port], rows: usize) -> Result<Self> {
+    fn load(path: &Path, onnx: GraphFile, pool: &Pool, encoder_outputs: &[Port], rows: usize) -> Result<Self> {
         let graph = Graph::load(path, onnx, pool, |port| known_shape(port, encoder_outputs, rows))?;
         let contract = Contract { graph: &graph, encoder_outputs };
         let feeds = graph.inputs().iter().map(|port| contract.feed(port)).collect::<Result<Vec<_>>>()?;

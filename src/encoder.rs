@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::engine::{Element, Graph, OperatorCount, OperatorTime, Pool, Port, Value};
+use crate::engine::{Element, Graph, GraphFile, OperatorCount, OperatorTime, Pool, Port, Value};
 use crate::error::{Error, Result};
 
 const PIXELS: &str = "pixel_values";
@@ -22,7 +22,7 @@ pub struct Features {
 
 impl Encoder {
     /// Loads the graph for pictures of `input` height and width, to run on `pool`. `path` only names it in errors.
-    pub(crate) fn load(path: &Path, onnx: &[u8], pool: &Pool, input: [usize; 2]) -> Result<Self> {
+    pub(crate) fn load(path: &Path, onnx: GraphFile, pool: &Pool, input: [usize; 2]) -> Result<Self> {
         let shape = vec![1, 3, input[0], input[1]];
         let graph = Graph::load(path, onnx, pool, |port| (port.name == PIXELS).then(|| shape.clone()))?;
         check_input(&graph)?;

@@ -254,7 +254,22 @@ pub enum Error {
         cause: io::Error,
     },
 
+    /// The model needs more than the [`MemoryPool`](crate::MemoryPool) has; nothing of it was loaded.
+    #[error("the model needs {:.1} MiB of memory, the pool has {:.1}: give it a larger one", mebibytes(*needed), mebibytes(*size))]
+    ModelMemory { needed: usize, size: usize },
+
+    /// A picture needs more than is left in the [`MemoryPool`](crate::MemoryPool); nothing was decoded.
+    #[error(
+        "{} is {width} x {height} pixels and needs {:.1} MiB to be decoded, {:.1} are left: scale it down first",
+        path.display(), mebibytes(*needed), mebibytes(*left)
+    )]
+    PictureMemory { path: PathBuf, width: u32, height: u32, needed: usize, left: usize },
+
     /// An option beyond the fixed capacities of [`crate::limits`].
     #[error("{option} is {value}, must be {min} to {max}")]
     OutOfRange { option: &'static str, value: usize, min: usize, max: usize },
+}
+
+fn mebibytes(bytes: usize) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }

@@ -76,3 +76,6 @@ pub const LAST_RECONNECT_DELAY: Duration = Duration::from_secs(2);
 
 /// Pictures that `watch` keeps behind its captions.
 pub const MAX_KEPT_PICTURES: usize = 65_536;
+
+/// Smallest pool that [`--memory`](crate::MemoryPool) may ask for: what the program takes before it opens a model.
+pub const MIN_POOL_BYTES: usize = 1 << 20;

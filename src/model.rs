@@ -9,9 +9,10 @@ use sha2::{Digest, Sha256};
 
 use crate::decoder::Decoder;
 use crate::encoder::Encoder;
-use crate::engine::Pool;
+use crate::engine::{GraphFile, Pool};
 use crate::error::{Error, Result};
-use crate::limits::{MAX_BEAM, MAX_GRAPH_BYTES, MAX_JSON_BYTES, MAX_TOKENS};
+use crate::limits::{MAX_BEAM, MAX_JSON_BYTES, MAX_TOKENS};
+use crate::memory_need::{MemoryNeed, ModelSizes};
 use crate::preprocess::Preprocessor;
 use crate::spec::{GenerationSpec, ModelSpec, PreprocessSpec};
 use crate::text::Vocabulary;
@@ -52,6 +53,8 @@ pub struct Model {
     pub vocabulary: Vocabulary,
     /// Threads that share the work of the graphs.
     pub threads: usize,
+    /// What opening and running the model takes, as computed before it was opened.
+    pub memory_need: MemoryNeed,
 }
 
 impl Model {
@@ -83,7 +86,9 @@ impl Model {
             digest.update(files.json(name)?.1);
         }
         for name in ["encoder_model", "decoder_model"] {
-            digest.update(files.graph(name, options.precision)?.1);
+            let (path, graph) = files.graph(name, options.precision)?;
+            let read = graph.for_each_chunk(|bytes| digest.update(bytes));
+            read.map_err(|cause| Error::ModelFile { path, cause })?;
         }
         digest.update([rules.beam as u8, rules.max_tokens as u8]);
         Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
@@ -97,17 +102,27 @@ impl Model {
         let (path, json) = files.json("generation_config.json")?;
         let rules = options.apply(GenerationSpec::parse(&path, &json, vocabulary.len())?)?;
         let pool = Pool::new(options.threads)?;
-        let (path, onnx) = files.graph("encoder_model", options.precision)?;
-        let encoder = Encoder::load(&path, &onnx, &pool, preprocessor.spec().input)?;
-        let (path, onnx) = files.graph("decoder_model", options.precision)?;
-        let decoder = Decoder::load(&path, &onnx, &pool, encoder.outputs(), rules)?;
+        let (encoder_path, mut encoder) = files.graph("encoder_model", options.precision)?;
+        let (decoder_path, mut decoder) = files.graph("decoder_model", options.precision)?;
+        let memory_need = MemoryNeed::of(&ModelSizes {
+            // A file that cannot be read says why when it is loaded.
+            encoder: encoder.sizes().unwrap_or_default(),
+            decoder: decoder.sizes().unwrap_or_default(),
+            input: preprocessor.spec().input,
+            vocabulary: vocabulary.len(),
+            beam: rules.beam,
+            max_tokens: rules.max_tokens,
+        });
+        memory_need.admit()?;
+        let encoder = Encoder::load(&encoder_path, encoder, &pool, preprocessor.spec().input)?;
+        let decoder = Decoder::load(&decoder_path, decoder, &pool, encoder.outputs(), rules)?;
         if vocabulary.len() != decoder.vocabulary_len() {
             let (tokens, logits) = (vocabulary.len(), decoder.vocabulary_len());
             return Err(Error::VocabularySize { path: vocabulary_path, tokens, logits });
         }
         let (path, json) = files.json("config.json")?;
         let spec = ModelSpec::parse(&path, &json, decoder.vocabulary_len())?;
-        Ok(Self { spec, preprocessor, encoder, decoder, vocabulary, threads: pool.count() })
+        Ok(Self { spec, preprocessor, encoder, decoder, vocabulary, threads: pool.count(), memory_need })
     }
 }
 
@@ -162,7 +177,7 @@ impl Files<'_> {
     }
 
     /// The graph of the wanted precision; if none is wanted, the int8 one or else the float one.
-    fn graph(&self, name: &str, precision: Option<Precision>) -> Result<(PathBuf, Cow<'static, [u8]>)> {
+    fn graph(&self, name: &str, precision: Option<Precision>) -> Result<(PathBuf, GraphFile)> {
         let quantized = format!("{name}_quantized.onnx");
         let float = format!("{name}.onnx");
         let wanted = match precision {
@@ -172,9 +187,12 @@ impl Files<'_> {
             None => &quantized,
         };
         let path = self.path(wanted);
-        let bytes =
-            self.read(wanted, MAX_GRAPH_BYTES).map_err(|cause| Error::ModelFile { path: path.clone(), cause })?;
-        Ok((path, bytes))
+        let file = match self {
+            Files::Folder(_) => GraphFile::open(&path),
+            Files::Embedded => embedded(wanted).map(GraphFile::Embedded),
+        };
+        let file = file.map_err(|cause| Error::ModelFile { path: path.clone(), cause })?;
+        Ok((path, file))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -194,12 +212,14 @@ impl Files<'_> {
     fn read(&self, name: &str, limit: u64) -> io::Result<Cow<'static, [u8]>> {
         match self {
             Files::Folder(folder) => read_at_most(&folder.join(name), limit).map(Cow::Owned),
-            Files::Embedded => match EMBEDDED.iter().find(|(embedded, _)| *embedded == name) {
-                Some((_, bytes)) => Ok(Cow::Borrowed(*bytes)),
-                None => Err(io::ErrorKind::NotFound.into()),
-            },
+            Files::Embedded => embedded(name).map(Cow::Borrowed),
         }
     }
+}
+
+fn embedded(name: &str) -> io::Result<&'static [u8]> {
+    let found = EMBEDDED.iter().find(|(embedded, _)| *embedded == name);
+    found.map(|(_, bytes)| *bytes).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {

@@ -60,6 +60,15 @@ impl Captioner {
         &mut self.model
     }
 
+    /// Runs the graphs once, through the longest caption, so that no later frame needs memory that this has not.
+    ///
+    /// # Errors
+    /// [`crate::Error::GraphRun`].
+    pub fn rehearse(&mut self) -> Result<()> {
+        let features = self.model.encoder.run(&self.workspace.pixels)?;
+        self.model.decoder.rehearse(features)
+    }
+
     /// Describes one frame. Allocates nothing itself; what tract allocates inside is freed before the next frame.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use scenescribe::{OperatorCount, Port, Result, TestPattern};
+use scenescribe::{MemoryNeed, MemoryPool, OperatorCount, Port, Result, TestPattern};
 
 use super::model_args::ModelArgs;
 use super::{fingerprint, memory, print_report};
@@ -55,7 +55,23 @@ fn report(args: &ModelArgs) -> Result<String> {
     );
     let peak = memory::peak_mb().map_or_else(|| "not told by this system".into(), |mb| format!("{mb:.1} MB resident"));
     let _ = writeln!(report, "peak memory {peak}");
+    describe_memory(&mut report, &captioner.model().memory_need);
     Ok(report)
+}
+
+fn describe_memory(report: &mut String, need: &MemoryNeed) {
+    let mb = |bytes: usize| bytes as f64 / 1e6;
+    let MemoryNeed { weights, activations, caches, other, loading } = *need;
+    let _ = writeln!(report, "needs       {:.2} MB with a picture of 640 x 480 pixels", mb(need.total()));
+    for (name, bytes) in
+        [("weights", weights), ("activations", activations), ("caches", caches), ("other", other), ("loading", loading)]
+    {
+        let _ = writeln!(report, "  {name:<12}{:>6.2} MB", mb(bytes));
+    }
+    let _ = writeln!(report, "used        {:.2} MB at most", mb(MemoryPool::peak()));
+    if let Some([program, own]) = memory::resident_mb() {
+        let _ = writeln!(report, "resident    {program:.2} MB of the program's file, {own:.2} MB of its own, now");
+    }
 }
 
 fn describe(

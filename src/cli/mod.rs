@@ -11,6 +11,7 @@ mod fingerprint;
 mod inspect;
 mod logger;
 mod memory;
+mod memory_args;
 mod model_args;
 mod profile;
 mod progress;
@@ -26,11 +27,14 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
+use scenescribe::MemoryPool;
+
+use self::memory_args::MemoryArgs;
 
 /// Captions pictures: a photo in, a sentence out
 ///
 /// Captions go to standard output, all else to standard error.
-/// Exit codes: 0 success, 1 failure, 2 wrong usage.
+/// Exit codes: 0 success, 1 failure, 2 wrong usage, 3 out of memory (see --memory).
 /// @FILE stands for the lines of FILE, one argument a line.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
@@ -41,6 +45,9 @@ struct Cli {
     /// Log more to standard error (-vv for every frame)
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
+
+    #[command(flatten)]
+    memory: MemoryArgs,
 }
 
 #[derive(Subcommand)]
@@ -63,8 +70,15 @@ pub fn command() -> clap::Command {
 pub fn run() -> ExitCode {
     let arguments =
         arguments::from_env().unwrap_or_else(|problem| command().error(ErrorKind::ValueValidation, problem).exit());
+    if let Err(code) = memory_args::take_pool(&arguments) {
+        return code;
+    }
+    MemoryPool::set_thrifty(true);
     let cli = Cli::parse_from(arguments);
     logger::init(cli.verbose);
+    if let Err(code) = cli.memory.apply() {
+        return code;
+    }
     scenescribe::quiet_guarded_panics();
     match cli.command {
         Command::Caption(args) => caption::run(&args),

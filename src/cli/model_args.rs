@@ -1,11 +1,14 @@
 //! The options that choose a model, the same for every command.
 
 use std::path::PathBuf;
+use std::process;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use scenescribe::limits::{MAX_BEAM, MAX_THREADS, MAX_TOKENS};
-use scenescribe::{Captioner, GenerationSpec, Model, Options, Result};
+use scenescribe::{Captioner, Error, GenerationSpec, MemoryPool, Model, Options, Result, release_code};
+
+use super::memory_args::OUT_OF_MEMORY;
 
 #[derive(Args)]
 pub struct ModelArgs {
@@ -45,10 +48,20 @@ impl ModelArgs {
     pub fn captioner(&self) -> Result<Captioner> {
         let start = Instant::now();
         let options = self.options();
-        let captioner = match &self.model {
-            Some(folder) => Captioner::open(folder, &options)?,
-            None => Captioner::embedded(&options)?,
+        let opened = match &self.model {
+            Some(folder) => Captioner::open(folder, &options),
+            None => Captioner::embedded(&options),
         };
+        if let Err(error @ Error::ModelMemory { .. }) = &opened {
+            log::error!("{error}");
+            process::exit(OUT_OF_MEMORY.into());
+        }
+        let mut captioner = opened?;
+        MemoryPool::set_thrifty(false);
+        release_code();
+        if MemoryPool::size().is_some() {
+            captioner.rehearse()?;
+        }
         log::info!("opened {} in {:.1?}", self.name(), start.elapsed());
         Ok(captioner)
     }

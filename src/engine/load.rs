@@ -4,36 +4,38 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use prost::Message;
 use tract_onnx::Onnx;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
 use super::arithmetic::Arithmetic;
 use super::ports::{PortNames, known_symbols, typed_ports};
-use super::{Graph, Pool, Port, guarded, int8, load_error, qoperator, validate};
+use super::weights::Weights;
+use super::{Graph, GraphFile, Pool, Port, guarded, int8, load_error, qoperator, validate};
 use crate::error::Result;
+use crate::memory_pool::{MemoryPool, release_code};
 
 impl Graph {
     /// Like [`Graph::load`], with the arithmetic chosen by the caller.
     pub(super) fn load_for(
         arithmetic: Arithmetic,
         path: &Path,
-        onnx: &[u8],
+        onnx: GraphFile,
         pool: &Pool,
         known_shape: impl Fn(&Port) -> Option<Vec<usize>>,
     ) -> Result<Self> {
         let mut phases = Phases::start();
         let reader = reader(arithmetic);
-        // Straight from the slice: tract's own reader would copy the file first.
-        let mut proto = guarded(|| Ok(ModelProto::decode(onnx)?)).map_err(load_error(path))?;
+        let file_len = onnx.len();
+        let mut weights = Weights::default();
+        let mut proto = guarded(|| Ok(onnx.read(&mut weights)?)).map_err(load_error(path))?;
         let graph = proto.graph.as_mut().ok_or_else(|| load_error(path)("no graph in the file".into()))?;
-        let names = PortNames::of(graph);
+        let names = PortNames::of(graph, &weights);
         names.check_count(path)?;
         validate::check(graph).map_err(|problem| load_error(path)(problem.into()))?;
         qoperator::spell_out(graph);
         phases.end("decode");
-        let mut model = guarded(|| reader.model_for_proto_model(&proto)).map_err(load_error(path))?;
+        let mut model = guarded(|| weights.put_into(reader.parse(&proto, None)?)).map_err(load_error(path))?;
         drop::<ModelProto>(proto);
         let known = known_symbols(path, &model, &names.inputs, known_shape)?;
         phases.end("parse");
@@ -46,8 +48,8 @@ impl Graph {
         let inputs = guarded(|| typed_ports(&names.inputs, plan.model(), plan.model().input_outlets()?));
         let outputs = guarded(|| typed_ports(&names.outputs, plan.model(), plan.model().output_outlets()?));
         let (inputs, outputs) = (inputs.map_err(load_error(path))?, outputs.map_err(load_error(path))?);
-        log::debug!("loaded {}: {}", path.display(), phases.report);
-        Ok(Self { path: path.to_path_buf(), file_len: onnx.len(), inputs, outputs, plan, state })
+        log::debug!("loaded {}: {}; {} bytes in use", path.display(), phases.report, MemoryPool::used());
+        Ok(Self { path: path.to_path_buf(), file_len, inputs, outputs, plan, state })
     }
 }
 
@@ -68,6 +70,8 @@ fn prepare(
 ) -> TractResult<Arc<TypedSimplePlan>> {
     let mut model = model.into_typed()?;
     phases.end("infer");
+    // The code that reads graphs need not be there while weights are packed, when memory is at its most.
+    release_code();
     if let Arithmetic::Int8(set) = arithmetic {
         model = int8::compile(model, set, pool)?;
         phases.end("int8 pass");

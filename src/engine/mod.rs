@@ -5,22 +5,28 @@
 //! tract panics on some malformed graphs: both load and run are guarded, and a panic becomes an error.
 
 mod arithmetic;
+mod file;
 mod int8;
 mod load;
 mod operators;
 mod pool;
 mod ports;
+mod protobuf;
 mod qoperator;
+mod sizes;
 mod validate;
 mod value;
+mod weights;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tract_onnx::prelude::*;
 
+pub(crate) use self::file::GraphFile;
 pub use self::operators::{OperatorCount, OperatorTime};
 pub(crate) use self::pool::Pool;
+pub(crate) use self::sizes::GraphSizes;
 pub(crate) use self::value::Value;
 
 use self::arithmetic::Arithmetic;
@@ -70,7 +76,7 @@ impl Graph {
     /// [`Error::Kernels`] if the environment asks for kernels that are not there.
     pub fn load(
         path: &Path,
-        onnx: &[u8],
+        onnx: GraphFile,
         pool: &Pool,
         known_shape: impl Fn(&Port) -> Option<Vec<usize>>,
     ) -> Result<Self> {

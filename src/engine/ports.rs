@@ -1,6 +1,6 @@
 //! The inputs and outputs of a graph: their names, types and shapes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use tract_onnx::pb::GraphProto;
@@ -8,6 +8,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_hir::infer::Factoid;
 
+use super::weights::Weights;
 use super::{Element, Port, load_error};
 use crate::error::{Error, Result};
 use crate::limits::MAX_PORTS;
@@ -19,8 +20,10 @@ pub(super) struct PortNames {
 }
 
 impl PortNames {
-    pub fn of(graph: &GraphProto) -> Self {
-        let is_weight = |name: &str| graph.initializer.iter().any(|weight| weight.name == name);
+    pub fn of(graph: &GraphProto, weights: &Weights) -> Self {
+        let initializers = graph.initializer.iter().map(|weight| &*weight.name);
+        let constants: HashSet<&str> = initializers.chain(weights.names()).collect();
+        let is_weight = |name: &str| constants.contains(name);
         let inputs = graph.input.iter().filter(|input| !is_weight(&input.name));
         Self {
             inputs: inputs.map(|input| input.name.clone()).collect(),

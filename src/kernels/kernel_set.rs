@@ -79,6 +79,11 @@ impl KernelSet {
         self.0.name
     }
 
+    /// Bytes that a weight takes once it is packed.
+    pub(crate) fn weight_len(self) -> usize {
+        self.0.matrix_layout.value_bytes()
+    }
+
     pub(crate) fn kernels(self) -> &'static Kernels {
         self.0
     }

@@ -51,8 +51,7 @@ impl Linear {
         weights.check(channels, depth)?;
         check_length("the integer bias", weights.bias.len(), 0)?;
         check_length("the bias", bias.len(), if bias.is_empty() { 0 } else { channels })?;
-        let values = weights.channel_major(channels, depth);
-        let matrix = PackedMatrix::new(set.kernels().matrix_layout, &values, channels, 1, depth);
+        let matrix = PackedMatrix::of_weights(set.kernels().matrix_layout, weights, channels, depth);
         let bias = bias.iter().copied().chain(std::iter::repeat(0.0)).take(channels);
         let to_float = ToFloat { weight_scales: padded(weights.scales.iter().copied()), bias: padded(bias) };
         Ok(Self { set, matrix, to_float })

@@ -33,13 +33,13 @@ impl Weights<'_> {
         check_length("the bias", self.bias.len(), if self.bias.is_empty() { 0 } else { channels })
     }
 
-    /// The values in channel-major order.
-    pub(crate) fn channel_major(&self, channels: usize, depth: usize) -> Cow<'_, [i8]> {
+    /// The values of some of `channels` channels, in channel-major order.
+    fn channel_major(&self, some: Range<usize>, channels: usize, depth: usize) -> Cow<'_, [i8]> {
         match self.order {
-            WeightOrder::ChannelMajor => Cow::Borrowed(self.values),
+            WeightOrder::ChannelMajor => Cow::Borrowed(&self.values[some.start * depth..some.end * depth]),
             WeightOrder::DepthMajor => {
                 let column = |channel| (0..depth).map(move |k| self.values[k * channels + channel]);
-                Cow::Owned((0..channels).flat_map(column).collect())
+                Cow::Owned(some.flat_map(column).collect())
             }
         }
     }
@@ -61,8 +61,11 @@ pub(crate) struct MatrixLayout {
 
 impl MatrixLayout {
     fn vector_bytes(&self, depth: usize) -> usize {
-        let value_bytes = if self.form == WeightForm::Bytes { 1 } else { 2 };
-        depth.next_multiple_of(self.group) * self.lanes * value_bytes
+        depth.next_multiple_of(self.group) * self.lanes * self.value_bytes()
+    }
+
+    pub(crate) fn value_bytes(&self) -> usize {
+        if self.form == WeightForm::Bytes { 1 } else { 2 }
     }
 }
 
@@ -114,21 +117,42 @@ pub(crate) struct Block {
 impl PackedMatrix {
     /// Packs `values`, `[channels][segments][depth]`.
     pub(crate) fn new(layout: MatrixLayout, values: &[i8], channels: usize, segments: usize, depth: usize) -> Self {
+        let row_len = segments * depth;
+        let rows = |some: Range<usize>| Cow::Borrowed(&values[some.start * row_len..some.end * row_len]);
+        Self::pack(layout, [channels, segments, depth], rows)
+    }
+
+    /// Packs `weights` of `channels` channels and `depth` values each.
+    pub(crate) fn of_weights(layout: MatrixLayout, weights: &Weights<'_>, channels: usize, depth: usize) -> Self {
+        Self::pack(layout, [channels, 1, depth], |some| weights.channel_major(some, channels, depth))
+    }
+
+    /// Packs what `rows` gives for a range of channels, block by block, so that no second whole copy is ever held.
+    fn pack<'v>(
+        layout: MatrixLayout,
+        [channels, segments, depth]: [usize; 3],
+        rows: impl Fn(Range<usize>) -> Cow<'v, [i8]>,
+    ) -> Self {
         let mut matrix = Self {
             channels,
             segments,
             depth,
             layout,
             vector_bytes: layout.vector_bytes(depth),
-            sums: padded(values.chunks(segments * depth).map(|row| row.iter().map(|&w| i32::from(w)).sum())),
-            has_lowest_weight: values.contains(&i8::MIN),
+            sums: Vec::with_capacity(channels + TABLE_PADDING),
+            has_lowest_weight: false,
             weights: CacheAligned::default(),
         };
-        let mut packed = vec![0; matrix.vector_bytes * segments * channels.div_ceil(layout.lanes)];
+        let mut packed = CacheAligned::zeroed(matrix.vector_bytes * segments * channels.div_ceil(layout.lanes));
         for block in matrix.blocks() {
-            matrix.pack_block(block, values, &mut packed[block.offset..]);
+            let end = channels.min(block.first_channel + block.vectors * layout.lanes);
+            let rows = rows(block.first_channel..end);
+            matrix.sums.extend(rows.chunks(segments * depth).map(|row| row.iter().map(|&w| i32::from(w)).sum::<i32>()));
+            matrix.has_lowest_weight |= rows.contains(&i8::MIN);
+            matrix.pack_block(block, &rows, &mut packed.as_mut_slice()[block.offset..]);
         }
-        matrix.weights = CacheAligned::new(&packed);
+        matrix.sums.resize(channels + TABLE_PADDING, 0);
+        matrix.weights = packed;
         matrix
     }
 
@@ -165,6 +189,7 @@ impl PackedMatrix {
         padded(folded)
     }
 
+    /// Packs `values`, those of the block's channels.
     fn pack_block(&self, block: Block, values: &[i8], packed: &mut [i8]) {
         let MatrixLayout { lanes, group, form, .. } = self.layout;
         let groups = self.depth.div_ceil(group);
@@ -173,7 +198,7 @@ impl PackedMatrix {
         for channel in 0..channels {
             let (vector, lane) = (channel / lanes, channel % lanes);
             for segment in 0..self.segments {
-                let row = ((block.first_channel + channel) * self.segments + segment) * self.depth;
+                let row = (channel * self.segments + segment) * self.depth;
                 for (i, values) in values[row..row + self.depth].chunks(group).enumerate() {
                     let start = ((segment * groups + i) * block.vectors + vector) * lanes * group * value_bytes;
                     match form {
@@ -231,10 +256,19 @@ impl CacheAligned {
     const LINE: usize = 64;
 
     pub(crate) fn new(content: &[i8]) -> Self {
-        let mut bytes = vec![0; content.len() + Self::LINE];
+        let mut aligned = Self::zeroed(content.len());
+        aligned.as_mut_slice().copy_from_slice(content);
+        aligned
+    }
+
+    pub(crate) fn zeroed(len: usize) -> Self {
+        let bytes = vec![0; len + Self::LINE];
         let start = bytes.as_ptr().addr().wrapping_neg() % Self::LINE;
-        bytes[start..start + content.len()].copy_from_slice(content);
-        Self { bytes, start, len: content.len() }
+        Self { bytes, start, len }
+    }
+
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [i8] {
+        &mut self.bytes[self.start..self.start + self.len]
     }
 
     pub(crate) fn as_slice(&self) -> &[i8] {
@@ -281,12 +315,14 @@ mod tests {
     #[test]
     fn depth_major_weights_are_transposed() {
         let weights = Weights { values: &[1, 2, 3, 4, 5, 6], order: WeightOrder::DepthMajor, scales: &[], bias: &[] };
-        assert_eq!(*weights.channel_major(2, 3), [1, 3, 5, 2, 4, 6]);
+        assert_eq!(*weights.channel_major(0..2, 2, 3), [1, 3, 5, 2, 4, 6]);
+        assert_eq!(*weights.channel_major(1..2, 2, 3), [2, 4, 6]);
     }
 
     #[test]
     fn packed_weights_start_on_a_cache_line() {
-        let aligned = CacheAligned::new(&[7; 100]);
+        let mut aligned = CacheAligned::zeroed(100);
+        aligned.as_mut_slice().fill(7);
         assert_eq!(aligned.as_slice().as_ptr().addr() % 64, 0);
         assert_eq!(aligned.as_slice(), [7; 100]);
     }

@@ -28,8 +28,7 @@ impl Pointwise {
         residual: Option<&Residual>,
     ) -> Result<Self, KernelError> {
         weights.check(channels, depth)?;
-        let values = weights.channel_major(channels, depth);
-        let matrix = PackedMatrix::new(set.kernels().matrix_layout, &values, channels, 1, depth);
+        let matrix = PackedMatrix::of_weights(set.kernels().matrix_layout, weights, channels, depth);
         let requantize = requantize_sums(&matrix, weights, input, output);
         let residual = residual.map(|residual| ResidualAdd::new(output.quantization, residual));
         Ok(Self { set, matrix, requantize, residual })

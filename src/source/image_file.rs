@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::guard::{Cause, guarded};
 use crate::limits::{MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS, MAX_PICTURE_SIDE};
+use crate::memory_pool;
 use crate::source::jpeg;
 
 /// Bytes that a decoder may allocate: the largest picture at eight bytes a pixel (16-bit RGBA).
@@ -43,7 +44,15 @@ impl PictureReader {
     /// # Errors
     /// One variant for each way in which a picture can be bad; the reader can go on with the next.
     pub fn read(&mut self, path: &Path) -> Result<Frame<'_>> {
-        let file = File::open(path).map_err(|cause| Error::Read { path: path.into(), cause })?;
+        let unreadable = |cause| Error::Read { path: path.into(), cause };
+        let file = File::open(path).map_err(unreadable)?;
+        let len = file.metadata().map_err(unreadable)?.len();
+        let limit = memory_pool::left().map_or(MAX_PICTURE_BYTES, |left| MAX_PICTURE_BYTES.min(left as u64 / 2));
+        if len > limit {
+            return Err(Error::FileTooLarge { path: path.into(), limit });
+        }
+        self.file.clear();
+        self.file.reserve_exact(len as usize + 1);
         self.read_from(file, path)
     }
 
@@ -124,7 +133,13 @@ impl Decoding<'_> {
         let (width, height) = decoder.dimensions();
         self.check_size(width, height)?;
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-        if decoder.color_type() == ColorType::Rgb8 && orientation == Orientation::NoTransforms {
+        let is_plain = decoder.color_type() == ColorType::Rgb8 && orientation == Orientation::NoTransforms;
+        if pixels.capacity() as u64 <= decoder.total_bytes() {
+            *pixels = Vec::new();
+        }
+        let spare = if is_plain { pixels.capacity() } else { 0 };
+        self.check_memory(width, height, self.bytes_per_pixel(format, decoder.color_type(), is_plain), spare)?;
+        if is_plain {
             pixels.resize(decoder.total_bytes() as usize, 0);
             decoder.read_image(pixels).map_err(|e| self.error(e))?;
             return Ok((width, height));
@@ -144,6 +159,30 @@ impl Decoding<'_> {
         }
         let (max_side, max_pixels) = (MAX_PICTURE_SIDE, MAX_PICTURE_PIXELS);
         Err(Error::PictureTooLarge { path: self.name.into(), width, height, max_side, max_pixels })
+    }
+
+    /// Bytes that decoding takes for each pixel, with the decoder's own: a progressive JPEG has all its coefficients in
+    /// memory, WebP and GIF a frame with alpha; what is not plain RGB is converted by way of RGBA.
+    fn bytes_per_pixel(&self, format: ImageFormat, color: ColorType, is_plain: bool) -> u64 {
+        let decoder = match format {
+            ImageFormat::Jpeg if jpeg::is_progressive(self.file) => 6,
+            ImageFormat::WebP | ImageFormat::Gif => 4,
+            _ => 0,
+        };
+        decoder + u64::from(color.bytes_per_pixel()) + if is_plain { 0 } else { 4 + 3 }
+    }
+
+    /// Refuses what the pool has no room for, an eighth of it left for the gaps between blocks; `spare` bytes of the
+    /// picture's are there already.
+    fn check_memory(&self, width: u32, height: u32, bytes_per_pixel: u64, spare: usize) -> Result<()> {
+        let needed = u64::from(width) * u64::from(height) * bytes_per_pixel + self.file.len() as u64;
+        let needed = usize::try_from(needed).unwrap_or(usize::MAX).saturating_sub(spare);
+        match memory_pool::left() {
+            Some(left) if needed > left - left / 8 => {
+                Err(Error::PictureMemory { path: self.name.into(), width, height, needed, left })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn error(&self, error: ImageError) -> Error {

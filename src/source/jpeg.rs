@@ -3,6 +3,7 @@
 const SOI: u8 = 0xD8;
 const EOI: u8 = 0xD9;
 const SOS: u8 = 0xDA;
+const SOF2: u8 = 0xC2;
 
 /// Length of the JPEG at the start of `bytes`, its end marker included; `None` if it is cut short or is no JPEG.
 ///
@@ -21,6 +22,19 @@ pub(crate) fn complete_len(bytes: &[u8]) -> Option<usize> {
             _ => skip_segment(bytes, after)?,
         };
     }
+}
+
+/// Whether the JPEG at the start of `bytes` comes in several passes over the whole picture.
+pub(crate) fn is_progressive(bytes: &[u8]) -> bool {
+    let mut at = 2;
+    while let Some((marker, after)) = next_marker(bytes, at) {
+        match marker {
+            SOF2 => return true,
+            SOS | EOI => return false,
+            _ => at = skip_segment(bytes, after).unwrap_or(bytes.len()),
+        }
+    }
+    false
 }
 
 /// The marker at or behind `at`, and the place after it; fill bytes and stray bytes between segments are passed over.
@@ -149,6 +163,12 @@ mod tests {
         let followed = [JPEG, &[0xFF, SOI, 7, 7]].concat();
         assert_eq!(complete_len(JPEG), Some(JPEG.len()));
         assert_eq!(complete_len(&followed), Some(JPEG.len()));
+    }
+
+    #[test]
+    fn the_frame_header_tells_passes() {
+        assert!(!is_progressive(JPEG));
+        assert!(is_progressive(&[0xFF, SOI, 0xFF, 0xE1, 0, 4, 0xFF, EOI, 0xFF, SOF2, 0, 2]));
     }
 
     #[test]

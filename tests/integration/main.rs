@@ -6,6 +6,7 @@ mod boards;
 mod caption;
 mod compare;
 mod ffmpeg;
+mod memory;
 mod models;
 mod parity;
 mod pictures;

@@ -143,6 +143,18 @@ impl Layer {
         matches!(self.operation, Product { .. } | Linear { .. } | DynamicLinear { .. } | Convolution { .. })
     }
 
+    /// Lets go of weights that are packed.
+    pub fn release_weights(&mut self) {
+        use Operation::{Convolution, DynamicLinear, Linear, Product};
+        if let Product { kernel, .. }
+        | Linear { kernel, .. }
+        | DynamicLinear { kernel, .. }
+        | Convolution { kernel, .. } = &mut self.operation
+        {
+            kernel.values = Arc::default();
+        }
+    }
+
     pub fn is_dequantization(&self) -> bool {
         matches!(self.operation, Operation::Dequantize(_))
     }

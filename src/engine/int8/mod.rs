@@ -57,12 +57,13 @@ pub(super) fn compile(mut model: TypedModel, set: KernelSet, pool: &Pool) -> Tra
     let order = model.eval_order()?;
     let view = View { model: &model };
     let layers = order.iter().filter_map(|id| patterns::layer(view, model.node(*id))).collect();
+    let mut regions = regions::regions(&model, &order, layers);
+    rebuild::release_constants(&mut model, &regions)?;
+    let view = View { model: &model };
     let mut compiled = vec![];
-    for region in regions::regions(&model, &order, layers) {
-        match Plan::compile(view, set, pool, &region) {
-            Ok(plan) => compiled.push((region, Int8Region::new(plan))),
-            Err(error) => log::warn!("{} layers run on floats: {error:#}", region.layers.len()),
-        }
+    for region in &mut regions {
+        compiled.push(Int8Region::new(Plan::compile(view, set, pool, region)?));
     }
-    float_depthwise::replace(rebuild::rebuild(&model, set, compiled)?, set)
+    let model = rebuild::rebuild(&model, set, regions.into_iter().zip(compiled).collect())?;
+    float_depthwise::replace(model, set)
 }

@@ -25,11 +25,13 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Packs the weights of `region` and plans its memory.
+    /// Packs the weights of `region` and plans its memory. Takes the layers out of it, and frees the weights of each
+    /// as soon as they are packed.
     ///
     /// # Errors
     /// If a kernel refuses a layer or a tensor has no fixed shape, which the patterns should have seen before.
-    pub fn compile(view: View<'_>, set: KernelSet, pool: &Pool, region: &Region) -> TractResult<Self> {
+    pub fn compile(view: View<'_>, set: KernelSet, pool: &Pool, region: &mut Region) -> TractResult<Self> {
+        let layers = std::mem::take(&mut region.layers);
         let mut builder = Builder {
             view,
             set,
@@ -40,13 +42,17 @@ impl Plan {
             steps: vec![],
         };
         builder.load_inputs()?;
-        let layers = residual::fuse(region.layers.clone(), &region.outputs);
+        let mut layers = residual::fuse(layers, &region.outputs);
         let chains = strips::chains(&layers, &region.outputs, builder.threads);
-        for (index, layer) in layers.iter().enumerate() {
+        for index in 0..layers.len() {
             match chains.iter().find(|chain| chain.contains(&index)) {
-                None => builder.add(layer)?,
-                Some([feed, filter, project]) if index == *project => {
-                    builder.add_strips([&layers[*feed], &layers[*filter], layer])?;
+                None => {
+                    builder.add(&layers[index])?;
+                    layers[index].release_weights();
+                }
+                Some(&[feed, filter, project]) if index == project => {
+                    builder.add_strips([feed, filter, project].map(|layer| &layers[layer]))?;
+                    [feed, filter, project].into_iter().for_each(|layer| layers[layer].release_weights());
                 }
                 Some(_) => (),
             }

@@ -1,9 +1,10 @@
 //! A graph built anew with each region as one node; what no output needs any more is left out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::konst::Const;
 
 use super::attention::ThinProduct;
 use super::operator::Int8Region;
@@ -30,6 +31,39 @@ pub(super) fn rebuild(
         rebuild.make(*output)?;
     }
     rebuild.finish()
+}
+
+/// Lets go of the constants that only `regions` read, whose layers hold their own.
+pub(super) fn release_constants(model: &mut TypedModel, regions: &[Region]) -> TractResult<()> {
+    let needed = needed_nodes(model, regions);
+    for node in model.nodes.iter_mut().filter(|node| !needed.contains(&node.id)) {
+        node.outputs.iter_mut().for_each(|output| output.fact.konst = None);
+        if node.op_is::<Const>() {
+            node.op = Box::new(Const::new(Arc::default())?);
+        }
+    }
+    Ok(())
+}
+
+/// The nodes that stay, once `regions` are in their places.
+fn needed_nodes(model: &TypedModel, regions: &[Region]) -> HashSet<usize> {
+    let made_by = |outlet: &OutletId| regions.iter().find(|region| region.outputs.contains(outlet));
+    let mut needed = HashSet::new();
+    let mut seen = HashSet::new();
+    let mut pending = model.outputs.clone();
+    while let Some(outlet) = pending.pop() {
+        if !seen.insert(outlet) {
+            continue;
+        }
+        match made_by(&outlet) {
+            Some(region) => pending.extend(&region.inputs),
+            None => {
+                needed.insert(outlet.node);
+                pending.extend(&model.node(outlet.node).inputs);
+            }
+        }
+    }
+    needed
 }
 
 struct Rebuild<'m> {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::super::arithmetic::Arithmetic;
-use super::super::{Graph, OperatorCount, Pool, Value};
+use super::super::{Graph, GraphFile, OperatorCount, Pool, Value};
 use crate::error::Result;
 use crate::kernels::KernelSet;
 
@@ -18,8 +18,8 @@ fn load(name: &str, arithmetic: Arithmetic) -> Result<Graph> {
 
 fn load_on(name: &str, arithmetic: Arithmetic, threads: usize) -> Result<Graph> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/int8/{name}.onnx"));
-    let onnx = std::fs::read(&path).expect("the fixture is in the repository");
-    Graph::load_for(arithmetic, &path, &onnx, &Pool::new(Some(threads))?, |_| None)
+    let onnx = GraphFile::open(&path).expect("the fixture is in the repository");
+    Graph::load_for(arithmetic, &path, onnx, &Pool::new(Some(threads))?, |_| None)
 }
 
 /// All outputs for the first input of the fixtures.
