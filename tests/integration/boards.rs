@@ -1,5 +1,8 @@
 //! What boards need: arguments in a file, and a fingerprint to compare CPUs by.
 
+use std::fs;
+use std::path::Path;
+
 use image::ImageFormat;
 
 use crate::support::*;
@@ -37,4 +40,28 @@ fn fingerprints_tell_pictures_apart_and_repeat() {
     assert_eq!(hashes.len(), 3);
     assert_eq!(hashes[0], hashes[1]);
     assert_ne!(hashes[0], hashes[2]);
+}
+
+/// The profile of each board is read as the program reads it: `--help` after it prints help instead of opening anything.
+#[test]
+fn the_arguments_of_every_board_are_known() {
+    let targets = Path::new(env!("CARGO_MANIFEST_DIR")).join("targets");
+    let mut boards = 0;
+    for folder in
+        fs::read_dir(targets).expect("the repository has targets").flatten().filter(|entry| entry.path().is_dir())
+    {
+        for file in fs::read_dir(folder.path()).expect("a target is a folder").flatten() {
+            if file.path().extension().is_some_and(|extension| extension == "args") {
+                let text = fs::read_to_string(file.path()).expect("a profile is text");
+                let known = text.lines().filter(|line| line.starts_with("--"));
+                let mut arguments = vec!["watch".to_string()];
+                arguments.extend(known.map(String::from));
+                arguments.push("--help".into());
+                let output = scenescribe(&arguments);
+                assert!(output.status.success(), "{}: {}", file.path().display(), stderr(&output));
+                boards += 1;
+            }
+        }
+    }
+    assert!(boards > 0);
 }
