@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, ChildStdin, Output, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use image::{Rgb, RgbImage};
 use rustix::process::{Pid, Signal, kill_process};
@@ -281,6 +281,7 @@ fn systemd_hears_of_readiness_frames_captions_and_the_end() {
     let folder = folder();
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
     let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "60000000")];
     let mut running = Running::start(&[], &environment);
     let heard = |expected: &[&str]| {
