@@ -1,7 +1,4 @@
 //! The ioctls of a V4L2 device and its mapped buffers: the one file of the sources that may be unsafe.
-//!
-//! The structures are those of Linux's `videodev2.h`. On 32-bit machines they are those with 64-bit time, which Linux
-//! has known since 5.6.
 
 use std::ffi::{c_int, c_void};
 use std::fs::File;
@@ -18,6 +15,10 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::colors::{Colorimetry, color};
 use super::device::{Capability, Device, Filled, Format, FourCc, FrameSize};
+use super::structures::{
+    Buffer, BufferRequest, FormatDescription, FormatRequest, FormatUnion, FrameSizeDescription, PixelLayout,
+    QueryCapability,
+};
 use crate::source::pipe::is_readable;
 
 const CAPTURE: u32 = 1; // V4L2_BUF_TYPE_VIDEO_CAPTURE
@@ -42,117 +43,6 @@ const DQBUF: Opcode = opcode::read_write::<Buffer>(b'V', 17);
 const STREAMON: Opcode = opcode::write::<c_int>(b'V', 18);
 const STREAMOFF: Opcode = opcode::write::<c_int>(b'V', 19);
 const ENUM_FRAMESIZES: Opcode = opcode::read_write::<FrameSizeDescription>(b'V', 74);
-
-/// `struct v4l2_capability`.
-#[repr(C)]
-#[derive(Default)]
-struct QueryCapability {
-    driver: [u8; 16],
-    card: [u8; 32],
-    bus: [u8; 32],
-    version: u32,
-    capabilities: u32,
-    device_capabilities: u32,
-    reserved: [u32; 3],
-}
-
-/// `struct v4l2_fmtdesc`.
-#[repr(C)]
-#[derive(Default)]
-struct FormatDescription {
-    index: u32,
-    kind: u32,
-    flags: u32,
-    description: [u8; 32],
-    fourcc: u32,
-    code: u32,
-    reserved: [u32; 3],
-}
-
-/// `struct v4l2_frmsizeenum`; a discrete size has its two numbers first.
-#[repr(C)]
-#[derive(Default)]
-struct FrameSizeDescription {
-    index: u32,
-    fourcc: u32,
-    kind: u32,
-    sizes: [u32; 6], // least width, greatest, step, least height, greatest, step
-    reserved: [u32; 2],
-}
-
-/// `struct v4l2_format`.
-#[repr(C)]
-struct FormatRequest {
-    kind: u32,
-    choice: FormatUnion,
-}
-
-/// The union within, of 200 bytes, aligned as the pointers that other members hold.
-#[repr(C)]
-struct FormatUnion {
-    alignment: [usize; 0],
-    pixels: PixelLayout,
-    rest: [u8; 152],
-}
-
-/// `struct v4l2_pix_format`.
-#[repr(C)]
-#[derive(Default)]
-struct PixelLayout {
-    width: u32,
-    height: u32,
-    fourcc: u32,
-    field: u32,
-    stride: u32,
-    image_len: u32,
-    color_space: u32,
-    private: u32,
-    flags: u32,
-    matrix: u32,
-    range: u32,
-    transfer: u32,
-}
-
-/// `struct v4l2_requestbuffers`.
-#[repr(C)]
-#[derive(Default)]
-struct BufferRequest {
-    count: u32,
-    kind: u32,
-    memory: u32,
-    capabilities: u32,
-    flags: u32,
-}
-
-/// `struct v4l2_buffer`.
-#[repr(C)]
-#[derive(Default)]
-struct Buffer {
-    index: u32,
-    kind: u32,
-    bytes_used: u32,
-    flags: u32,
-    field: u32,
-    timestamp: [i64; 2],
-    timecode: [u32; 4],
-    sequence: u32,
-    memory: u32,
-    offset: usize, // a union with pointers; the offset is its first 32 bits
-    len: u32,
-    reserved: u32,
-    request: u32,
-}
-
-#[cfg(not(target_arch = "x86"))]
-const _: () = {
-    let is_64_bit = size_of::<usize>() == 8;
-    assert!(size_of::<QueryCapability>() == 104);
-    assert!(size_of::<FormatDescription>() == 64);
-    assert!(size_of::<FrameSizeDescription>() == 44);
-    assert!(size_of::<FormatRequest>() == if is_64_bit { 208 } else { 204 });
-    assert!(size_of::<BufferRequest>() == 20);
-    assert!(size_of::<Buffer>() == if is_64_bit { 88 } else { 80 });
-};
 
 /// An open `/dev/video*` node.
 pub(crate) struct VideoDevice {

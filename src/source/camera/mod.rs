@@ -7,6 +7,7 @@ mod fake;
 mod ioctls;
 mod listing;
 mod negotiate;
+mod structures;
 
 use std::io;
 use std::path::{Path, PathBuf};
