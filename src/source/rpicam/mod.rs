@@ -164,10 +164,8 @@ fn command(program: &Path, options: &RpicamOptions) -> Command {
     let mut command = Command::new(program);
     command.args(["--timeout", "0", "--nopreview", "--verbose=0", "--codec", codec]);
     command.args(["--width".into(), width.to_string(), "--height".into(), height.to_string()].map(OsString::from));
-    command.args(["--output", "-"]).stdin(Stdio::null()).stdout(Stdio::piped());
-    if std::env::var_os("LIBCAMERA_LOG_LEVELS").is_none() {
-        command.env("LIBCAMERA_LOG_LEVELS", "*:WARN");
-    }
+    // Without --flush the end of a frame waits for the next one.
+    command.args(["--flush", "--output", "-"]).stdin(Stdio::null()).stdout(Stdio::piped());
     command.process_group(0);
     command
 }
