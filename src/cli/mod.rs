@@ -17,6 +17,7 @@ mod profile;
 mod progress;
 mod sink_args;
 mod source_args;
+mod source_values;
 mod watch;
 mod watch_args;
 mod watch_health;

@@ -2,16 +2,14 @@
 
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{ArgGroup, Args, CommandFactory, ValueEnum};
+use clap::{ArgGroup, Args, CommandFactory};
 use scenescribe::Result;
-use scenescribe::source::{
-    self, ColorMatrix, ColorRange, ColorSpec, Crop, FrameSource, Input, PixelFormat, Rotation, SourceOptions, Stop,
-    StreamFormat, Transform,
-};
+use scenescribe::source::{self, ColorSpec, FrameSource, Input, SourceOptions, Stop, StreamFormat, Transform};
+
+use super::source_values::{Color, Cropped, Format, Range, Rotate, Size, rate, seconds};
 
 /// Options of a source.
 #[derive(Args)]
@@ -83,83 +81,6 @@ pub struct SourceArgs {
     /// Failures of a camera in a row that are forgiven [default: all]
     #[arg(long, value_name = "N")]
     retry_limit: Option<u32>,
-}
-
-/// What a stream of bytes holds, by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Y4m,
-    Mjpeg,
-    Rgb24,
-    Bgr24,
-    Gray,
-    Yuyv,
-    Nv12,
-    Yuv420,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Color {
-    Bt601,
-    Bt709,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Range {
-    Limited,
-    Full,
-}
-
-/// `640x480`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Size(u32, u32);
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let sides = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
-        let (width, height) = sides.ok_or("must be like 640x480")?;
-        Ok(Self(width, height))
-    }
-}
-
-/// `0,0,320,240`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Cropped(Crop);
-
-impl FromStr for Cropped {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let numbers: Option<Vec<u32>> = text.split(',').map(|number| number.parse().ok()).collect();
-        match numbers.as_deref() {
-            Some(&[x, y, width, height]) if width > 0 && height > 0 => Ok(Self(Crop { x, y, width, height })),
-            _ => Err("must be like 0,0,320,240: left, top, width, height".into()),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Rotate {
-    #[value(name = "0")]
-    None,
-    #[value(name = "90")]
-    By90,
-    #[value(name = "180")]
-    By180,
-    #[value(name = "270")]
-    By270,
-}
-
-fn rate(text: &str) -> std::result::Result<f32, String> {
-    let rate = text.parse().ok().filter(|rate| (0.001..=1000.0).contains(rate));
-    rate.ok_or_else(|| "must be 0.001 to 1000".into())
-}
-
-fn seconds(text: &str) -> std::result::Result<Duration, String> {
-    let seconds = text.parse().ok().filter(|seconds| (0.1..=86_400.0).contains(seconds));
-    seconds.map(Duration::from_secs_f32).ok_or_else(|| "must be 0.1 to 86400".into())
 }
 
 impl SourceArgs {
@@ -267,50 +188,11 @@ impl SourceArgs {
     }
 
     fn transform(&self) -> Transform {
-        let rotation = match self.rotate {
-            Rotate::None => Rotation::None,
-            Rotate::By90 => Rotation::By90,
-            Rotate::By180 => Rotation::By180,
-            Rotate::By270 => Rotation::By270,
-        };
-        Transform { crop: self.crop.map(|Cropped(crop)| crop), rotation, flips: self.flip }
+        Transform { crop: self.crop.map(|Cropped(crop)| crop), rotation: self.rotate.into(), flips: self.flip }
     }
 
     fn colors(&self) -> ColorSpec {
-        let matrix = self.color.map(|color| match color {
-            Color::Bt601 => ColorMatrix::Bt601,
-            Color::Bt709 => ColorMatrix::Bt709,
-        });
-        let range = self.range.map(|range| match range {
-            Range::Limited => ColorRange::Limited,
-            Range::Full => ColorRange::Full,
-        });
-        ColorSpec { matrix, range }
-    }
-}
-
-impl Format {
-    fn of_ending(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "y4m" => Some(Self::Y4m),
-            "mjpeg" | "mjpg" => Some(Self::Mjpeg),
-            _ => None,
-        }
-    }
-}
-
-impl From<Format> for StreamFormat {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Y4m => Self::Y4m,
-            Format::Mjpeg => Self::Mjpeg,
-            Format::Rgb24 => Self::Raw(PixelFormat::Rgb24),
-            Format::Bgr24 => Self::Raw(PixelFormat::Bgr24),
-            Format::Gray => Self::Raw(PixelFormat::Gray),
-            Format::Yuyv => Self::Raw(PixelFormat::Yuyv),
-            Format::Nv12 => Self::Raw(PixelFormat::Nv12),
-            Format::Yuv420 => Self::Raw(PixelFormat::Yuv420),
-        }
+        ColorSpec { matrix: self.color.map(Into::into), range: self.range.map(Into::into) }
     }
 }
 
@@ -325,6 +207,7 @@ fn is_fifo(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use scenescribe::source::{Crop, PixelFormat, Rotation};
 
     use super::*;
 
