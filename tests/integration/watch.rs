@@ -140,6 +140,19 @@ fn a_y4m_stream_needs_no_size_and_tells_the_same() {
 }
 
 #[test]
+fn a_broken_stream_is_a_failure_that_loses_no_caption() {
+    let (red, blue) = (red(), blue());
+    let header = b"YUV4MPEG2 W64 H64 F25:1 C420jpeg XCOLORRANGE=FULL\n";
+    let stream = [&header[..], &y4m_frame(&red), &y4m_frame(&red), b"no frame at all\n", &y4m_frame(&blue)].concat();
+    let model = fixture("tiny").display().to_string();
+    let arguments = ["watch", "--model", &model, "--input", "-", "--format", "y4m", "--all-frames"];
+    let output = scenescribe_with_input(&arguments, &stream);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).starts_with(RED) && stdout(&output).lines().count() == 1, "{}", stdout(&output));
+    assert!(stderr(&output).contains("is not a y4m stream"), "{}", stderr(&output));
+}
+
+#[test]
 fn json_lines_number_the_captions_and_say_when() {
     let (red, blue) = (red(), blue());
     let output = watch(&["--json", "--health"], &[&red, &red, &blue, &blue]);
