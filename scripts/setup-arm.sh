@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes a private ARM toolchain of packages from Debian, PyPI and crates.io: for machines without rustup's targets.
+# Makes a private ARM toolchain of packages from Debian, Python and Rust: for machines without rustup's targets.
 set -eu
 
 usage() {
