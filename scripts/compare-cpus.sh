@@ -39,7 +39,7 @@ find "$photos" -maxdepth 1 -name '*.jp*g' | sort | head -n "$count" | tr '\n' '\
 
 # fingerprints COMMAND...
 fingerprints() {
-    xargs -0 "$@" inspect --fingerprint < "$work/photos"
+    xargs -0 "$@" inspect --threads 1 --fingerprint < "$work/photos"
 }
 
 fingerprints "$1" > "$work/here"
