@@ -56,6 +56,7 @@ def session(workers: int) -> SparkSession:
     builder = SparkSession.builder.master(f"local-cluster[{workers},1,1024]").appName("test")
     spark = builder.config("spark.ui.enabled", "false").config("spark.executor.memory", "512m").getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
+    spark.sparkContext.addPyFile(str(Path(__file__).with_name("annotate.py")))
     # All executors are up and have their Python before the clock starts.
     spark.sparkContext.parallelize(range(8 * workers), 8 * workers).map(lambda i: time.sleep(0.2)).count()
     return spark
