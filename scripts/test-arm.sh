@@ -10,8 +10,8 @@ Builds the tests for each ARCH (default: aarch64 armv7 armv6) with scripts/cargo
 Cortex-A53, A72 and A76, on a Cortex-A7, on an ARM1176. Tests that start the program do so in the same emulator. FILTER
 goes to the test programs. Documentation tests are left to the machine that builds.
 
-For armv6 the program's instructions are checked too: none may be beyond ARMv6 with VFPv2, but in functions of musl whose
-names end in _v7, which musl chooses when it starts on such a CPU.
+For armv6 the program's instructions are checked too: none may be beyond ARMv6 with VFPv2, but in functions that are chosen
+at run time on such a CPU alone: musl's, whose names end in _v7, and libunwind's saveVFPv3 and restoreVFPv3.
 
 CPUS="NAME..."  only these CPUs
 QEMU=FOLDER     where qemu-aarch64 and qemu-arm are (default: on the PATH; installed if you are root)
@@ -79,12 +79,12 @@ beyond_armv6() {
     need arm-linux-gnueabihf-objdump binutils-arm-linux-gnueabihf
     arm-linux-gnueabihf-objdump -d "$1" | awk -F '\t' '
         / <.*>:$/ { function_name = $0; sub(/^.* </, "", function_name); sub(/>:$/, "", function_name); next }
-        NF < 3 || function_name ~ /_v7$/ { next }
+        NF < 3 || function_name ~ /_v7$|(save|restore)VFPv3/ { next }
         { mnemonic = $3; sub(/ .*/, "", mnemonic) }
         mnemonic ~ /^(movw|movt|bfi|bfc|ubfx|sbfx|mls|rbit|ldrht|strht|ldrsbt|ldrsht|dmb|dsb|isb|pli|pldw|sdiv|udiv)/ ||
         mnemonic ~ /^v/ && mnemonic !~ /^v(add|sub|mul|nmul|mla|mls|nmla|nmls|div|abs|neg|sqrt|cmpe?|cvtr?|mov|ldr|str|ldm|stm|push|pop|mrs|msr)/ ||
         mnemonic ~ /^v.*\.(i|s8|s16|u8|u16|s64|u64|[0-9])/ ||
-        mnemonic ~ /^v/ && $4 ~ /(^|[^a-z0-9_])(q[0-9]|d1[6-9]|d2|d3[01])/ ||
+        mnemonic ~ /^v/ && $4 ~ /(^|[^a-z0-9_])(q[0-9]|d1[6-9]|d2[0-9]|d3[01])/ ||
         mnemonic ~ /^vmov.*\.f/ && $4 ~ /#/ ||
         mnemonic ~ /^vcvt/ && $4 ~ /#/ { print function_name ": " $3 " " $4 }'
 }
