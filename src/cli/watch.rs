@@ -147,9 +147,9 @@ impl Run {
             }
             let (counts, dropped_captions) = (source.counts(), self.monitor.dropped());
             self.health.change(|health| {
-                health.dropped_frames = counts.dropped;
-                health.recoveries = counts.recoveries;
-                health.dropped_captions = dropped_captions;
+                health.counts.dropped_frames = counts.dropped;
+                health.counts.recoveries = counts.recoveries;
+                health.counts.dropped_captions = dropped_captions;
             });
         }
         Ok(Ok(()))
@@ -160,8 +160,8 @@ impl Run {
         self.systemd.note(self.notifier.frame(now));
         let is_wanted = self.watcher.wants(frame, now);
         self.health.change(|health| {
-            health.frames += 1;
-            health.gated += u64::from(!is_wanted);
+            health.counts.frames += 1;
+            health.counts.gated += u64::from(!is_wanted);
         });
         let (told, verdict) = if is_wanted { self.caption(frame, now, time) } else { (Ok(()), "gated") };
         let change = self.watcher.change();
@@ -176,7 +176,7 @@ impl Run {
         let caption = self.captioner.caption(frame);
         self.graphs.note(caption.as_ref().map(|_| ()));
         let Ok(caption) = caption else {
-            self.health.change(|health| health.failed += 1);
+            self.health.change(|health| health.counts.failed += 1);
             return (Ok(()), "failed");
         };
         let verdict = self.watcher.weigh(caption, now);
@@ -185,7 +185,7 @@ impl Run {
             Verdict::Wait => (Ok(()), "waits"),
             Verdict::Same => (Ok(()), "same"),
             Verdict::Unsure => {
-                self.health.change(|health| health.unsure += 1);
+                self.health.change(|health| health.counts.unsure += 1);
                 (Ok(()), "unsure")
             }
             Verdict::Tell { is_unsure } => {
@@ -204,7 +204,7 @@ impl Run {
     }
 
     fn tell(&mut self, report: &Report) -> io::Result<()> {
-        self.health.change(|health| health.told += 1);
+        self.health.change(|health| health.counts.told += 1);
         self.systemd.note(self.notifier.status(&report.caption.text));
         self.sinks.send(report)
     }
@@ -212,7 +212,7 @@ impl Run {
     fn keep_picture(&mut self, frame: &Frame, report: &Report) {
         let Some(frame_log) = &mut self.frame_log else { return };
         let kept = frame_log.keep(frame, report.sequence, report.time);
-        self.health.change(|health| health.lost_pictures += u64::from(kept.is_err()));
+        self.health.change(|health| health.counts.lost_pictures += u64::from(kept.is_err()));
         self.pictures.note(kept);
     }
 
@@ -220,7 +220,7 @@ impl Run {
         self.systemd.note(self.notifier.stopping());
         let printed = self.sinks.finish(PATIENCE);
         let dropped_captions = self.monitor.dropped();
-        self.health.change(|health| health.dropped_captions = dropped_captions);
+        self.health.change(|health| health.counts.dropped_captions = dropped_captions);
         printed
     }
 }

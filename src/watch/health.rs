@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::{Board, Histogram};
 
-/// What the loop counts, in fixed memory. Counts run from the start.
-#[derive(Debug, Clone, Default)]
-pub struct Health {
+/// What the loop counts, from the start on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
     /// Frames that came from the source.
     pub frames: u64,
     /// Frames that the gate kept from the network.
@@ -30,6 +30,13 @@ pub struct Health {
     pub recoveries: u64,
     /// Pictures that could not be kept.
     pub lost_pictures: u64,
+}
+
+/// How the run does, in fixed memory.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// Counts run from the start.
+    pub counts: Counts,
     latencies: Histogram,
 }
 
@@ -50,17 +57,9 @@ pub struct Latencies {
 pub struct HealthLine {
     /// Whole seconds since the start.
     pub uptime_s: u64,
-    /// As in [`Health`], here and below.
-    pub frames: u64,
-    pub gated: u64,
-    pub captioned: u64,
-    pub told: u64,
-    pub unsure: u64,
-    pub failed: u64,
-    pub dropped_frames: u64,
-    pub dropped_captions: u64,
-    pub recoveries: u64,
-    pub lost_pictures: u64,
+    /// Counts run from the start.
+    #[serde(flatten)]
+    pub counts: Counts,
     /// Since the line before; none if nothing was captioned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<Latencies>,
@@ -78,7 +77,7 @@ pub struct HealthLine {
 impl Health {
     /// Counts a frame that was captioned.
     pub fn add_caption(&mut self, latency: Duration) {
-        self.captioned += 1;
+        self.counts.captioned += 1;
         self.latencies.add(latency);
     }
 
@@ -88,16 +87,7 @@ impl Health {
         self.latencies.clear();
         HealthLine {
             uptime_s: uptime.as_secs(),
-            frames: self.frames,
-            gated: self.gated,
-            captioned: self.captioned,
-            told: self.told,
-            unsure: self.unsure,
-            failed: self.failed,
-            dropped_frames: self.dropped_frames,
-            dropped_captions: self.dropped_captions,
-            recoveries: self.recoveries,
-            lost_pictures: self.lost_pictures,
+            counts: self.counts,
             latency_ms,
             resident_mb: board.resident_bytes().map(|bytes| bytes as f64 / 1e6),
             celsius: board.celsius(),
@@ -119,15 +109,15 @@ const THROTTLING: [(u32, &str); 4] =
 
 impl fmt::Display for HealthLine {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Self { frames, gated, captioned, told, .. } = self;
+        let Counts { frames, gated, captioned, told, .. } = self.counts;
         write!(f, "up {}, {frames} frames, {gated} gated, {captioned} captioned, {told} told", Uptime(self.uptime_s))?;
         for (count, what) in [
-            (self.unsure, "unsure"),
-            (self.failed, "failed"),
-            (self.dropped_frames, "frames dropped"),
-            (self.dropped_captions, "captions dropped"),
-            (self.recoveries, "recoveries"),
-            (self.lost_pictures, "pictures lost"),
+            (self.counts.unsure, "unsure"),
+            (self.counts.failed, "failed"),
+            (self.counts.dropped_frames, "frames dropped"),
+            (self.counts.dropped_captions, "captions dropped"),
+            (self.counts.recoveries, "recoveries"),
+            (self.counts.lost_pictures, "pictures lost"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
@@ -176,8 +166,8 @@ mod tests {
     use std::path::Path;
 
     fn line() -> HealthLine {
-        let mut health = Health { frames: 1800, gated: 1700, told: 4, ..Health::default() };
-        health.captioned = 98;
+        let counts = Counts { frames: 1800, gated: 1700, captioned: 98, told: 4, ..Counts::default() };
+        let mut health = Health { counts, ..Health::default() };
         (0..2).for_each(|_| health.add_caption(Duration::from_micros(31_000)));
         let nowhere = Board::below(Path::new("/nowhere"));
         let line = health.line(Duration::from_secs(90_061), &nowhere);
@@ -191,7 +181,7 @@ mod tests {
         let counts = "up 1 d 1:01:01, 1800 frames, 1700 gated, 100 captioned, 4 told";
         let latencies = "; ms p50 31.0, p99 31.0, max 31.0";
         assert_eq!(line.to_string(), format!("{counts}{latencies}"));
-        line.recoveries = 1;
+        line.counts.recoveries = 1;
         (line.resident_mb, line.celsius, line.throttled) = (Some(48.26), Some(61.2), Some(0x50001));
         let board = "; 48.3 MB; 61.2 C, under-voltage, was throttled";
         assert_eq!(line.to_string(), format!("{counts}, 1 recoveries{latencies}{board}"));

@@ -27,7 +27,7 @@ use crate::frame::Frame;
 pub use board::Board;
 pub use frame_log::{FrameLog, Keep};
 pub use gate::{Change, Gate};
-pub use health::{Health, HealthLine, Latencies};
+pub use health::{Counts, Health, HealthLine, Latencies};
 pub use histogram::Histogram;
 pub use hysteresis::Agreement;
 pub use notify::{Notifier, watchdog_period};
