@@ -67,19 +67,25 @@ def caption_with_onnxruntime(options: argparse.Namespace, photos: list[Photo]) -
         yield " ".join(captioner.words[token] for token in tokens)
 
 
+def tokenize(photos: list[Photo], captions: list[str]) -> tuple[dict, dict]:
+    """Human captions and the model's by photo, as PTB tokens joined by spaces."""
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+
+    tokenizer = PTBTokenizer()
+    human = {index: [{"caption": text} for text in photo.captions] for index, photo in enumerate(photos)}
+    model = {index: [{"caption": text}] for index, text in enumerate(captions)}
+    return tokenizer.tokenize(human), tokenizer.tokenize(model)
+
+
 def score(photos: list[Photo], captions: list[str]) -> dict[str, float]:
     """Scores by name, times 100 as papers print them."""
     from pycocoevalcap.bleu.bleu import Bleu
     from pycocoevalcap.cider.cider import Cider
     from pycocoevalcap.meteor.meteor import Meteor
     from pycocoevalcap.rouge.rouge import Rouge
-    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
     with contextlib.redirect_stdout(open(os.devnull, "w")):
-        tokenizer = PTBTokenizer()
-        human = {index: [{"caption": text} for text in photo.captions] for index, photo in enumerate(photos)}
-        references = tokenizer.tokenize(human)
-        results = tokenizer.tokenize({index: [{"caption": text}] for index, text in enumerate(captions)})
+        references, results = tokenize(photos, captions)
         bleu, _ = Bleu(4).compute_score(references, results, verbose=0)
         scores = {f"BLEU-{size + 1}": value for size, value in enumerate(bleu)}
         for name, scorer in (("METEOR", Meteor()), ("ROUGE-L", Rouge()), ("CIDEr", Cider())):
