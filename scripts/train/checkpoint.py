@@ -31,7 +31,7 @@ def save_model(model: Captioner, vocabulary: Vocabulary, path: Path) -> None:
 
 def load_model(path: Path) -> tuple[Captioner, Vocabulary]:
     """The captioner and the words of a file from `save_model`."""
-    content = torch.load(path, weights_only=True)
+    content = torch.load(path, map_location="cpu", weights_only=True)
     model = Captioner(DecoderShape(**content["shape"]))
     model.load_state_dict(content["weights"])
     return model, Vocabulary(content["words"])
@@ -40,9 +40,11 @@ def load_model(path: Path) -> tuple[Captioner, Vocabulary]:
 class Curve:
     """Loss and score by epoch, kept as JSON and drawn as PNG."""
 
-    def __init__(self, folder: Path, rows: list[dict]):
+    def __init__(self, folder: Path, rows: list[dict], score: str = "cider", meaning: str = "val CIDEr, greedy, own tokens (orange)"):
         self.folder = folder
         self.rows = rows
+        self.score = score
+        self.meaning = meaning
 
     def add(self, **row: float) -> None:
         """Append an epoch and write both files."""
@@ -56,9 +58,9 @@ class Curve:
         score_axis = loss_axis.twinx()
         epochs = [row["epoch"] for row in self.rows]
         loss_axis.plot(epochs, [row["loss"] for row in self.rows], "C0.-")
-        score_axis.plot(epochs, [row["cider"] for row in self.rows], "C1.-")
+        score_axis.plot(epochs, [row[self.score] for row in self.rows], "C1.-")
         loss_axis.set(xlabel="epoch", ylabel="training loss (blue)")
-        score_axis.set(ylabel="val CIDEr, greedy, own tokens (orange)")
+        score_axis.set(ylabel=self.meaning)
         figure.savefig(self.folder / "curve.png", dpi=100)
 
 
@@ -73,10 +75,11 @@ class Validation:
     def score(self, decoder: Decoder, grids: torch.Tensor, chunk: int = 100) -> tuple[float, list[str]]:
         """Mean score and the captions for grids (N, 49, 1280)."""
         decoder.eval()
+        device = next(decoder.parameters()).device
         captions = []
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
             for part in grids.split(chunk):
-                tokens = decoder.generate(part.view(-1, GRID_CELLS, part.shape[-1]), MAX_TOKENS)
+                tokens = decoder.generate(part.to(device).view(-1, GRID_CELLS, part.shape[-1]), MAX_TOKENS)
                 captions += [self.vocabulary.decode(row) for row in tokens[:, 0].tolist()]
         scores = [self.cider.score(photo, caption.split()) for photo, caption in enumerate(captions)]
         return 100 * sum(scores) / len(scores), captions

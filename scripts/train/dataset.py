@@ -47,11 +47,11 @@ def augment(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     count = len(pixels)
 
     def uniform(low: float, high: float) -> torch.Tensor:
-        return low + (high - low) * torch.rand(count, generator=generator)
+        return (low + (high - low) * torch.rand(count, generator=generator)).to(pixels.device)
 
     scale_x, scale_y = uniform(0.85, 1.0), uniform(0.85, 1.0)
-    mirror = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
-    transform = torch.zeros(count, 2, 3)
+    mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
+    transform = torch.zeros(count, 2, 3, device=pixels.device)
     transform[:, 0, 0] = scale_x * mirror
     transform[:, 1, 1] = scale_y
     transform[:, 0, 2] = uniform(-1, 1) * (1 - scale_x)

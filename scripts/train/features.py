@@ -15,12 +15,13 @@ from photos import Photo
 def encode_grids(encoder: LiteEncoder, images: torch.Tensor, mirrored: bool, chunk: int = 32) -> torch.Tensor:
     """Grids (N, 49, 1280) in bfloat16 of images (N, 224, 224, 3)."""
     encoder.eval()
+    device = next(encoder.parameters()).device
     grids = torch.empty(len(images), GRID_CELLS, GRID_CHANNELS, dtype=torch.bfloat16)
     for first in tqdm(range(0, len(images), chunk), desc="features", leave=False):
-        pixels = normalise(images[first : first + chunk])
+        pixels = normalise(images[first : first + chunk].to(device))
         if mirrored:
             pixels = pixels.flip(3).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             grid = encoder(pixels)
         grids[first : first + chunk] = grid.flatten(2).transpose(1, 2)
     return grids
@@ -37,3 +38,22 @@ def cached_grids(encoder: LiteEncoder, photos: list[Photo], path: Path, mirrored
     if len(grids) != len(photos):
         raise SystemExit(f"{path} holds {len(grids)} photos, the split has {len(photos)}: remove it")
     return grids
+
+
+class CachedViews:
+    """Grids of the training photos of one folder or several, each as it is or mirrored."""
+
+    def __init__(self, encoder: LiteEncoder, folders: list[list[Photo]], cache: Path):
+        self.views = [
+            [cached_grids(encoder, photos, cache / f"grids-train{place or ''}{name}.pt", bool(name)) for name in ("", "-mirrored")]
+            for place, photos in enumerate(folders)
+        ]
+        self.places = [(place, index) for place, photos in enumerate(folders) for index in range(len(photos))]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def pick(self, indices: list[int], mirrored: torch.Tensor) -> torch.Tensor:
+        """Grids (P, 49, 1280) of photos counted through all folders."""
+        chosen = zip((self.places[index] for index in indices), mirrored.tolist())
+        return torch.stack([self.views[place][int(flip)][index] for (place, index), flip in chosen])

@@ -103,8 +103,8 @@ class Decoder(nn.Module):
         seen = torch.tanh(self.output(self.dropout(torch.cat([hidden.to(context.dtype), context], dim=-1))))
         return nn.functional.linear(self.dropout(seen), self.embedding.weight, self.score_bias)
 
-    def forward(self, grid: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Scores (P, C, T, V) of grids (P, 49, 1280) and teacher's words (P, C, T)."""
+    def follow(self, grid: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden states (P, C, T, H) and contexts (P, C, T, values) of grids (P, 49, 1280) and teacher's words (P, C, T)."""
         memory, state = self.read_grid(grid)
         state = State(*(part.expand(-1, tokens.shape[1], -1) for part in state))
         hiddens, contexts = [], []
@@ -112,7 +112,16 @@ class Decoder(nn.Module):
             context, state = self.advance(mixed, memory, state)
             hiddens.append(state.hidden)
             contexts.append(context)
-        return self.score(torch.stack(hiddens, dim=2), torch.stack(contexts, dim=2))
+        return torch.stack(hiddens, dim=2), torch.stack(contexts, dim=2)
+
+    def forward(self, grid: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """Scores (P, C, T, V) after each of the teacher's words."""
+        return self.score(*self.follow(grid, tokens))
+
+    def score_wanted(self, grid: torch.Tensor, tokens: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """Scores (N, V) after the N words that `wanted` (P, C, T) marks; the others cost nothing."""
+        hidden, context = self.follow(grid, tokens)
+        return self.score(hidden[wanted], context[wanted])
 
     @torch.no_grad()
     def generate(self, grid: torch.Tensor, length: int, samples: int = 0, temperature: float = 1.0) -> torch.Tensor:
@@ -120,9 +129,9 @@ class Decoder(nn.Module):
         count = max(samples, 1)
         memory, state = self.read_grid(grid)
         state = State(*(part.expand(-1, count, -1) for part in state))
-        tokens = torch.full((len(grid), count, length + 1), PAD)
+        tokens = torch.full((len(grid), count, length + 1), PAD, device=grid.device)
         tokens[..., 0] = START
-        finished = torch.zeros(len(grid), count, dtype=torch.bool)
+        finished = torch.zeros(len(grid), count, dtype=torch.bool, device=grid.device)
         for step in range(length):
             context, state = self.advance(self.mix_words(tokens[..., step]), memory, state)
             scores = self.score(state.hidden, context).float()
@@ -137,7 +146,9 @@ class Decoder(nn.Module):
 
 def draw(scores: torch.Tensor) -> torch.Tensor:
     """One token for each row of scores (P, C, V), by its probability."""
-    return torch.multinomial(scores.softmax(dim=-1).flatten(0, 1), 1).view(scores.shape[:2])
+    reached = scores.softmax(dim=-1).cumsum(dim=-1)
+    place = torch.rand(*scores.shape[:2], 1, device=scores.device) * reached[..., -1:]
+    return torch.searchsorted(reached, place, right=True).squeeze(-1).clamp(max=scores.shape[-1] - 1)
 
 
 class Captioner(nn.Module):

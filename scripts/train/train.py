@@ -19,16 +19,18 @@ from tqdm import tqdm
 
 from checkpoint import Curve, Validation, load_model, save_atomically, save_model
 from dataset import CaptionTokens, augment, load_images, normalise
-from features import cached_grids, encode_grids
+from features import CachedViews, cached_grids, encode_grids
 from model import Captioner, DecoderShape
-from photos import Photo, read_photos
+from photos import Photo, read_photos, read_training_photos
 from vocabulary import PAD, Vocabulary
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder in Flickr8k or COCO form")
+    parser.add_argument("--more", type=Path, action="append", default=[], help="another folder to train on (any number)")
     parser.add_argument("--work", type=Path, required=True, help="folder for features, checkpoints and the curve")
+    parser.add_argument("--features", type=Path, help="folder of cached features of the same encoder (default: the work folder)")
     parser.add_argument("--start", type=Path, help="checkpoint of an earlier stage (default: ImageNet encoder, new decoder)")
     parser.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone, on cached features")
     parser.add_argument("--frozen-blocks", type=int, default=5, help="first encoder blocks that stay as they are")
@@ -38,6 +40,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--encoder-rate", type=float, default=1e-4, help="peak learning rate of the encoder")
     parser.add_argument("--dropout", type=float, default=0.3)
     parser.add_argument("--minimum-count", type=int, default=5, help="rarer words become <unk>")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
@@ -46,25 +49,27 @@ def parse_arguments() -> argparse.Namespace:
 class FrozenInput:
     """Cached grids of the training photos, each as it is or mirrored."""
 
-    def __init__(self, model: Captioner, photos: list[Photo], work: Path):
-        self.views = [cached_grids(model.encoder, photos, work / f"grids-train{name}.pt", bool(name)) for name in ("", "-mirrored")]
+    def __init__(self, model: Captioner, folders: list[list[Photo]], cache: Path, device: str):
+        self.views = CachedViews(model.encoder, folders, cache)
+        self.device = device
 
     def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
         """Grids (P, 49, 1280)."""
         mirrored = torch.rand(len(indices), generator=generator) < 0.5
-        return torch.stack([self.views[int(flip)][index] for index, flip in zip(indices, mirrored)])
+        return self.views.pick(indices, mirrored).to(self.device)
 
 
 class LiveInput:
     """Augmented training photos through the encoder."""
 
-    def __init__(self, model: Captioner, photos: list[Photo]):
+    def __init__(self, model: Captioner, photos: list[Photo], device: str):
         self.model = model
+        self.device = device
         self.images = load_images([photo.path for photo in photos])
 
     def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
         """Grids (P, 49, 1280), with gradient."""
-        return self.model.grid(augment(normalise(self.images[indices]), generator))
+        return self.model.grid(augment(normalise(self.images[indices].to(self.device)), generator))
 
 
 class Stage:
@@ -72,21 +77,23 @@ class Stage:
 
     def __init__(self, options: argparse.Namespace):
         self.options = options
-        self.photos = read_photos(options.data, "train")
+        self.folders = read_training_photos(options.data, options.more)
+        self.photos = [photo for photos in self.folders for photo in photos]
         self.val_photos = read_photos(options.data, "val")
         self.model, self.vocabulary = self._open_model()
+        self.model.to(options.device)
         self.model.decoder.dropout.p = options.dropout
         self.model.encoder.requires_grad_(not options.freeze_encoder)
         for module in (self.model.encoder.stem, *self.model.encoder.blocks[: options.frozen_blocks]):
             module.requires_grad_(False)
         self.tokens = CaptionTokens(self.photos, self.vocabulary)
         self.validation = Validation(self.val_photos, self.vocabulary)
-        self.loss = nn.CrossEntropyLoss(ignore_index=PAD, label_smoothing=0.1)
+        self.loss = nn.CrossEntropyLoss(label_smoothing=0.1)
         self.steps = options.epochs * (len(self.photos) // options.batch)
         self.optimizer = self._make_optimizer()
         rates = [group["lr"] for group in self.optimizer.param_groups]
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, rates, total_steps=self.steps, pct_start=0.1)
-        self.first_epoch, self.best, rows = 0, 0.0, []
+        self.first_epoch, self.best, rows = 0, -1.0, []
         if (options.work / "last.pt").exists():
             self.first_epoch, self.best, rows = self._resume()
         self.curve = Curve(options.work, rows)
@@ -115,9 +122,11 @@ class Stage:
         for start in tqdm(starts, desc=f"epoch {epoch + 1}/{self.options.epochs}"):
             indices = order[start : start + batch]
             inputs, targets = self.tokens.batch(indices, chooser)
-            with torch.autocast("cpu", torch.bfloat16):
-                scores = self.model.decoder(self.input.grid(indices, generator), inputs)
-            loss = self.loss(scores.float().flatten(0, 2), targets.flatten())
+            is_word = targets != PAD
+            with torch.autocast(self.options.device, torch.bfloat16):
+                grid = self.input.grid(indices, generator)
+                scores = self.model.decoder.score_wanted(grid, inputs.to(grid.device), is_word.to(grid.device))
+            loss = self.loss(scores.float(), targets[is_word].to(grid.device))
             self._step(loss)
             total += loss.item()
         return total / len(starts)
@@ -148,11 +157,11 @@ class Stage:
 
     def _open_input(self) -> FrozenInput | LiveInput:
         if self.options.freeze_encoder:
-            work = self.options.work
-            self.val_grids = cached_grids(self.model.encoder, self.val_photos, work / "grids-val.pt", False)
-            return FrozenInput(self.model, self.photos, work)
+            cache = self.options.features or self.options.work
+            self.val_grids = cached_grids(self.model.encoder, self.val_photos, cache / "grids-val.pt", False)
+            return FrozenInput(self.model, self.folders, cache, self.options.device)
         self.val_images = load_images([photo.path for photo in self.val_photos])
-        return LiveInput(self.model, self.photos)
+        return LiveInput(self.model, self.photos, self.options.device)
 
     def _val_grids(self) -> torch.Tensor:
         if self.options.freeze_encoder:
@@ -171,7 +180,7 @@ class Stage:
         save_atomically(content, self.options.work / "last.pt")
 
     def _resume(self) -> tuple[int, float, list]:
-        content = torch.load(self.options.work / "last.pt", weights_only=True)
+        content = torch.load(self.options.work / "last.pt", map_location=self.options.device, weights_only=True)
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.schedule.load_state_dict(content["schedule"])
