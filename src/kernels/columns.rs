@@ -47,6 +47,7 @@ impl<'a> Columns<'a> {
     }
 
     /// Where column `column` of row `row` lies, for kernels that write it unchecked.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     #[inline(always)]
     pub(crate) fn pointer(&self, row: usize, column: usize) -> *mut f32 {
         self.matrix.wrapping_add(row * self.row_len + column)
