@@ -79,3 +79,6 @@ pub const MAX_KEPT_PICTURES: usize = 65_536;
 
 /// Smallest pool that [`--memory`](crate::MemoryPool) may ask for: what the program takes before it opens a model.
 pub const MIN_POOL_BYTES: usize = 1 << 20;
+
+/// Largest pool that may be asked for: a quarter of what can be addressed, 1 GiB on a 32-bit system.
+pub const MAX_POOL_BYTES: usize = 1 << (usize::BITS - 2);

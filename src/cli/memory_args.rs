@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
-use scenescribe::limits::MIN_POOL_BYTES;
+use scenescribe::limits::{MAX_POOL_BYTES, MIN_POOL_BYTES};
 use scenescribe::{Exhaustion, MemoryPool, exit_at_once};
 
 /// Exit code of a program that does not fit its memory.
@@ -93,9 +93,14 @@ fn parse_size(text: &str) -> Result<usize, String> {
         "g" | "gb" | "gib" => 1 << 30,
         _ => return Err("not a size such as 32M: the units are K, M and G".into()),
     };
-    let count: usize = digits.parse().map_err(|_| "not a size such as 32M".to_string())?;
-    let size = count.checked_mul(unit).filter(|size| *size <= isize::MAX as usize / 2);
-    size.filter(|size| *size >= MIN_POOL_BYTES).ok_or_else(|| format!("must be at least {}", Size(MIN_POOL_BYTES)))
+    let count: u64 = digits.parse().map_err(|_| "not a size such as 32M".to_string())?;
+    let size = count.checked_mul(unit).and_then(|size| usize::try_from(size).ok());
+    let size = size.filter(|size| *size <= MAX_POOL_BYTES);
+    let size = size.ok_or_else(|| format!("must be at most {}", Size(MAX_POOL_BYTES)))?;
+    if size < MIN_POOL_BYTES {
+        return Err(format!("must be at least {}", Size(MIN_POOL_BYTES)));
+    }
+    Ok(size)
 }
 
 /// A number of bytes, for people.
@@ -125,6 +130,8 @@ mod tests {
         for text in ["", "M", "64X", "1.5M", "-1", "0", "1K", "99999999999999999999", "17179869184G", "é"] {
             assert!(parse_size(text).is_err(), "{text}");
         }
+        assert!(parse_size("17179869184G").unwrap_err().contains("at most"));
+        assert!(parse_size("1K").unwrap_err().contains("at least"));
     }
 
     #[test]
