@@ -127,6 +127,9 @@ impl Decoding<'_> {
     }
 
     fn decode(&self, format: ImageFormat, pixels: &mut Vec<u8>) -> Result<(u32, u32)> {
+        if let (ImageFormat::Png, Some((width, height))) = (format, png_size(self.file)) {
+            self.check_size(width, height)?;
+        }
         let mut reader = ImageReader::with_format(Cursor::new(self.file), format);
         reader.limits(limits());
         let mut decoder = reader.into_decoder().map_err(|e| self.error(e))?;
@@ -198,6 +201,13 @@ impl Decoding<'_> {
     fn broken(&self, cause: Cause) -> Error {
         Error::BrokenPicture { path: self.name.into(), cause }
     }
+}
+
+/// Width and height in a PNG's header: on 32 bits the decoder gives up on huge ones before it tells them.
+fn png_size(file: &[u8]) -> Option<(u32, u32)> {
+    let header = file.get(12..)?.strip_prefix(b"IHDR")?;
+    let (width, rest) = header.split_first_chunk()?;
+    Some((u32::from_be_bytes(*width), u32::from_be_bytes(*rest.first_chunk()?)))
 }
 
 fn limits() -> Limits {
