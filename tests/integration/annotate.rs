@@ -231,8 +231,11 @@ fn a_killed_run_goes_on_to_the_same_end() {
     for seed in 0..8 {
         let arguments = ["annotate", "--model", &model, "--threads", "1", "--skip-similar", "3", "--csv", "-"];
         let mut child = program().args(arguments).args(["--jsonl", &killed, &photos]).spawn().unwrap();
-        // The table is on its way before the JSON line is: this kills between two photos and between two outputs.
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // The table is on its way before the JSON line is: this kills between two photos and between two outputs. A
+        // small pipe keeps the program from being done with all photos before the first of its lines is read here.
+        let table = child.stdout.take().unwrap();
+        rustix::pipe::fcntl_setpipe_size(&table, 4096).unwrap();
+        let lines = BufReader::new(table).lines();
         rows += lines.take(1 + seed * 5 % 7).count();
         child.kill().unwrap();
         child.wait().unwrap();

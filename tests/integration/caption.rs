@@ -183,12 +183,12 @@ fn the_model_inside_the_program_captions_without_any_file() {
 
 #[test]
 fn a_full_disk_is_said_and_a_closed_pipe_is_a_normal_end() {
-    use std::process::{Command, Stdio};
+    use std::process::Stdio;
     let photo = fixture("photos/dog.jpg");
     let caption = |stdout: Stdio| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_scenescribe"));
+        let mut command = program();
         command.arg("caption").arg("--model").arg(fixture("tiny")).args([&photo, &photo]);
-        command.stdout(stdout).stderr(Stdio::piped()).output().unwrap()
+        command.stdout(stdout).output().unwrap()
     };
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = caption(full.into());

@@ -47,6 +47,16 @@ pub fn program() -> Command {
     command
 }
 
+/// Whether the tests run under an emulator, which lacks what is to be tested: `missing`, which is told on the terminal,
+/// since the test runner keeps what passing tests print.
+pub fn is_left_out_under_emulator(missing: &str) -> bool {
+    let is_emulated = std::env::var_os("SCENESCRIBE_TEST_RUNNER").is_some();
+    if is_emulated {
+        writeln!(std::io::stderr(), "left out under the emulator: {missing}").expect("there is a terminal or a file");
+    }
+    is_emulated
+}
+
 pub fn stdout(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).expect("the program prints UTF-8")
 }
