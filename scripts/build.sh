@@ -23,8 +23,7 @@ esac
 root=$(cd "$(dirname "$0")/.." && pwd)
 profile=${PROFILE:-release}
 out=${2:-$root/target/$arch/scenescribe}
-program=$("$root/scripts/cargo-arm.sh" "$arch" build --profile "$profile" --bin scenescribe \
-    --message-format json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+program=$("$root/scripts/cargo-arm.sh" --path "$arch" build --profile "$profile" --bin scenescribe)
 
 refuse() {
     echo "build.sh: $program $1" >&2

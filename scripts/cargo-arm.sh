@@ -4,10 +4,11 @@ set -eu
 
 usage() {
     cat <<'TEXT'
-usage: scripts/cargo-arm.sh ARCH COMMAND [ARGUMENT...]
+usage: scripts/cargo-arm.sh [--path] ARCH COMMAND [ARGUMENT...]
 
 Runs `cargo COMMAND` (build, test, check) for ARCH: aarch64, armv7 or armv6. For example
   scripts/cargo-arm.sh armv7 build --release
+With --path it prints where the program is that was built, and nothing else on standard output.
 
 Where `rustup target add` can fetch the target and Debian's cross compiler is installed or can be (as root), this is
   cargo COMMAND --config targets/ARCH/cargo.toml
@@ -18,6 +19,12 @@ SCENESCRIBE_TOOLCHAIN=PREFIX  where the private toolchain is or will be (default
 TEXT
 }
 
+if [ "${1:-}" = --path ]; then
+    shift
+    built=$("$0" "$@" --message-format json-render-diagnostics)
+    echo "$built" | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1
+    exit
+fi
 case "${1:-}" in
     -h|--help) usage; exit 0 ;;
     aarch64) compiler=gcc-aarch64-linux-gnu gcc=aarch64-linux-gnu-gcc ;;

@@ -1,12 +1,32 @@
 # Sourced by setup-arm.sh and setup-board.sh: Debian packages unpacked below $prefix, without root and without touching the system.
+# Each says by `usage` what it makes, and ends that with `from_debian`.
 
 suite=bookworm
+
+from_debian() {
+    cat <<'TEXT'
+
+Needs an x86-64 Debian or Ubuntu with apt, dpkg, python3-venv and debian-archive-keyring; downloads about 300 MB. What is
+there already is kept. Debian's packages come from the mirror that apt uses here, or from MIRROR, the part of its address
+before /debian.
+TEXT
+}
+
+# take_prefix ARGUMENT...: the first is the folder to work in, or --help.
+take_prefix() {
+    case "${1:-}" in
+        -h|--help) usage; exit 0 ;;
+        ''|-*) usage >&2; exit 2 ;;
+    esac
+    mkdir -p "$1"
+    prefix=$(cd "$1" && pwd)
+}
+
 own_mirror() {
     cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v '^ *#' |
         grep -oE 'https?://[^ ]+/debian(/| |$)' | head -n 1 | sed 's|/debian[/ ]*$||'
 }
 
-# Debian's packages come from the mirror that apt uses here, or from MIRROR, the part of its address before /debian.
 private_apt() {
     mirror=${MIRROR:-$(own_mirror)}
     [ -n "$mirror" ] || { echo "apt names no Debian mirror here: set MIRROR" >&2; exit 1; }

@@ -11,30 +11,23 @@ Makes below PREFIX, without root and without touching the system or rustup:
   root/                     the compiler, and the standard library for each TARGET
   venv/                     zig, which links and compiles C, and cargo-zigbuild
   cpu/NAME/                 what a program sees on a board with that CPU: glibc, libstdc++, /proc/cpuinfo
-  bin/count-aarch64         qemu-user 7.2 with a plugin that counts executed instructions (scripts/icount.c)
+  bin/count-{aarch64,arm}   qemu-user 7.2 with a plugin that counts executed instructions (scripts/icount.c)
   libonnxruntime.so.1       ONNX Runtime for aarch64, out of its Python wheel
   env.sh                    to source before `cargo zigbuild --target TARGET`
 
 TARGET is aarch64-unknown-linux-gnu (the default, in Debian ready made) or one whose standard library is built here from
 Debian's sources: armv7-unknown-linux-musleabihf, arm-unknown-linux-musleabihf (ARMv6).
 
-Needs an x86-64 Debian or Ubuntu with apt, dpkg, cc, python3-venv, unzip, debian-archive-keyring and cargo; downloads
-about 300 MB and unpacks 1.8 GB. What is there already is kept. Debian's packages come from the mirror that apt uses here,
-or from MIRROR, the part of its address before /debian.
+Takes 1.8 GB, and needs cc, unzip and cargo besides what follows.
 TEXT
+    from_debian
 }
 
-case "${1:-}" in
-    -h|--help) usage; exit 0 ;;
-    ''|-*) usage >&2; exit 2 ;;
-esac
-
-mkdir -p "$1"
-prefix=$(cd "$1" && pwd)
-shift
-[ $# -gt 0 ] || set -- aarch64-unknown-linux-gnu
 scripts=$(cd "$(dirname "$0")" && pwd)
 . "$scripts/debian.sh"
+take_prefix "$@"
+shift
+[ $# -gt 0 ] || set -- aarch64-unknown-linux-gnu
 
 zig=0.17.1
 zigbuild=0.24.0
@@ -88,7 +81,7 @@ standard_library() {
     done
 }
 
-# board CPU PART FEATURES: the folder that stands in for the root of a board with that CPU.
+# board CPU PART ARCHITECTURE FEATURES: the folder that stands in for the root of a board with that CPU.
 # tract chooses its kernels by /proc/cpuinfo, and ONNX Runtime crashes if that describes an x86 CPU.
 board() {
     mkdir -p "$prefix/cpu/$1/proc"
@@ -98,9 +91,9 @@ board() {
         cat <<TEXT
 processor	: $core
 BogoMIPS	: 108.00
-Features	: $3
+Features	: $4
 CPU implementer	: 0x41
-CPU architecture: 8
+CPU architecture: $3
 CPU variant	: 0x0
 CPU part	: $2
 CPU revision	: 4
@@ -109,19 +102,27 @@ TEXT
     done > "$prefix/cpu/$1/proc/cpuinfo"
 }
 
+# counter QEMU: bin/count-QEMU, which counts what a program executes.
+counter() {
+    cat > "$prefix/bin/count-$1" <<TEXT
+#!/bin/sh
+LD_LIBRARY_PATH="$prefix/qemu/usr/lib/x86_64-linux-gnu" \\
+    exec "$prefix/qemu/usr/bin/qemu-$1" -plugin "$prefix/libicount.so" "\$@"
+TEXT
+    chmod +x "$prefix/bin/count-$1"
+}
+
 emulator() {
     unpack qemu qemu-user libcapstone4
     unpack arm64 libc6:arm64 libgcc-s1:arm64 libstdc++6:arm64
-    board cortex-a53 0xd03 "fp asimd evtstrm crc32 cpuid"
-    board cortex-a72 0xd08 "fp asimd evtstrm crc32 cpuid"
-    board cortex-a76 0xd0b "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"
+    board arm1176 0xb76 7 "half thumb fastmult vfp edsp java tls"
+    board cortex-a7 0xc07 7 "half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae evtstrm"
+    board cortex-a53 0xd03 8 "fp asimd evtstrm crc32 cpuid"
+    board cortex-a72 0xd08 8 "fp asimd evtstrm crc32 cpuid"
+    board cortex-a76 0xd0b 8 "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"
     cc -O2 -shared -fPIC -o "$prefix/libicount.so" "$scripts/icount.c"
-    cat > "$prefix/bin/count-aarch64" <<TEXT
-#!/bin/sh
-LD_LIBRARY_PATH="$prefix/qemu/usr/lib/x86_64-linux-gnu" \\
-    exec "$prefix/qemu/usr/bin/qemu-aarch64" -plugin "$prefix/libicount.so" "\$@"
-TEXT
-    chmod +x "$prefix/bin/count-aarch64"
+    counter aarch64
+    counter arm
 }
 
 onnx_runtime() {

@@ -12,21 +12,13 @@ Makes below PREFIX, without root and without touching the system:
   busybox/bin/busybox       a static shell and tools for aarch64
   bin/hold_photo            holds photos in front of the virtual camera (scripts/board/hold_photo.c)
   venv/                     zig, which compiles that, and Pillow and numpy
-
-Needs an x86-64 Debian or Ubuntu with apt, dpkg, python3-venv and debian-archive-keyring; downloads about 300 MB. What is there already
-is kept. Debian's packages come from the mirror that apt uses here, or from MIRROR, the part of its address before /debian.
 TEXT
+    from_debian
 }
 
-case "${1:-}" in
-    -h|--help) usage; exit 0 ;;
-    ''|-*) usage >&2; exit 2 ;;
-esac
-
-mkdir -p "$1"
-prefix=$(cd "$1" && pwd)
 scripts=$(cd "$(dirname "$0")" && pwd)
 . "$scripts/debian.sh"
+take_prefix "$@"
 
 # The emulator with those of its libraries that this machine lacks.
 emulator() {

@@ -53,6 +53,18 @@ cpus() {
     done
 }
 
+# build_tests ARCH: the test programs, listed in $work/tests. Our own code compiles without a warning for each ARCH.
+build_tests() {
+    scripts/cargo-arm.sh "$1" test --release --no-run --lib --bins --tests --message-format json-render-diagnostics \
+        > "$work/built" 2> "$work/said" || { cat "$work/said" >&2; exit 1; }
+    cat "$work/said" >&2
+    if grep '^warning: `scenescribe`' "$work/said" >> "$work/failed"; then
+        echo "test-arm.sh: the compiler warns on $1" >&2
+    fi
+    grep '"profile":{[^}]*"test":true' "$work/built" | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' > "$work/tests"
+    [ -s "$work/tests" ] || { echo "test-arm.sh: no tests were built for $1" >&2; exit 1; }
+}
+
 # run_tests ARCH CPU FILTER...
 run_tests() {
     case "$1" in
@@ -70,8 +82,16 @@ run_tests() {
     esac
     while read -r tests; do
         echo "== $cpu: ${tests##*/}"
-        $emulator -cpu "$cpu" "$tests" "$@" < /dev/null || echo "$cpu: ${tests##*/}" >> "$work/failed"
+        { $emulator -cpu "$cpu" "$tests" "$@" < /dev/null 2>&1 || echo "$cpu: ${tests##*/}" >> "$work/failed"; } |
+            tee -a "$work/$cpu"
     done < "$work/tests"
+}
+
+# summary CPU
+summary() {
+    awk -v cpu="$1" '
+        /^test result:/ { passed += $4; failed += $6; ignored += $8 }
+        END { printf "%s: %d passed, %d failed, %d ignored\n", cpu, passed, failed, ignored }' "$work/$1"
 }
 
 # beyond_armv6 PROGRAM: instructions that an ARM1176 does not have, with the functions they are in.
@@ -90,8 +110,8 @@ beyond_armv6() {
 }
 
 check_armv6() {
-    program=$(scripts/cargo-arm.sh armv6 build --release --bin scenescribe --message-format json-render-diagnostics \
-        --config 'profile.release.package.scenescribe.strip=false' | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+    program=$(scripts/cargo-arm.sh --path armv6 build --release --bin scenescribe \
+        --config 'profile.release.package.scenescribe.strip=false')
     readelf -A "$program" | grep -E 'Tag_(CPU_arch|FP_arch|Advanced_SIMD_arch):'
     beyond_armv6 "$program" > "$work/beyond"
     if [ -s "$work/beyond" ]; then
@@ -102,15 +122,19 @@ check_armv6() {
     echo "no instruction of $(arm-linux-gnueabihf-objdump -d "$program" | grep -cE '^ +[0-9a-f]+:') is beyond ARMv6"
 }
 
+ran=''
 for arch in ${archs:-aarch64 armv7 armv6}; do
-    scripts/cargo-arm.sh "$arch" test --release --no-run --lib --bins --tests --message-format json-render-diagnostics |
-        grep '"profile":{[^}]*"test":true' | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' > "$work/tests"
+    build_tests "$arch"
     for cpu in $(cpus "$arch"); do
         run_tests "$arch" "$cpu" "$@"
+        ran="$ran $cpu"
     done
     [ "$arch" != armv6 ] || check_armv6
 done
-if [ -e "$work/failed" ]; then
+for cpu in $ran; do
+    summary "$cpu"
+done
+if [ -s "$work/failed" ]; then
     sed 's/^/FAILED /' "$work/failed" >&2
     exit 1
 fi

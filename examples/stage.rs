@@ -1,7 +1,7 @@
-//! `scenescribe_stage MODEL encoder|step|search BEAM TIMES`: runs one stage of a model that many times, on one thread.
+//! `stage MODEL encoder|step|search BEAM TIMES`: runs one stage of a model that many times, on one thread.
 //!
 //! `encoder` looks at a made-up picture, `step` runs the decoder's graph once, `search` writes a whole caption. Prints
-//! what computes the graphs, and the tokens of the caption.
+//! what computes the graphs, and the tokens of the caption. `scripts/bench-arm.sh` counts its instructions.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -11,7 +11,7 @@ use scenescribe::{Hypothesis, Model, Options};
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [folder, stage, beam, times] = arguments.as_slice() else {
-        return Err("usage: scenescribe_stage MODEL encoder|step|search BEAM TIMES".into());
+        return Err("usage: stage MODEL encoder|step|search BEAM TIMES".into());
     };
     let options = Options { beam: Some(beam.parse()?), threads: Some(1), ..Options::default() };
     let Model { preprocessor, mut encoder, mut decoder, .. } = Model::open(folder, &options)?;
