@@ -21,6 +21,9 @@ use crate::source::jpeg;
 /// Bytes that a decoder may allocate: the largest picture at eight bytes a pixel (16-bit RGBA).
 const MAX_DECODER_BYTES: u64 = 8 * MAX_PICTURE_PIXELS;
 
+/// Bytes of texts, profiles and EXIF of a PNG, unpacked.
+const MAX_PNG_EXTRAS: u64 = 16 << 20;
+
 /// Of 100, for pictures of the size of a thumb.
 const THUMBNAIL_QUALITY: u8 = 70;
 
@@ -131,7 +134,7 @@ impl Decoding<'_> {
             self.check_size(width, height)?;
         }
         let mut reader = ImageReader::with_format(Cursor::new(self.file), format);
-        reader.limits(limits());
+        reader.limits(limits(format));
         let mut decoder = reader.into_decoder().map_err(|e| self.error(e))?;
         let (width, height) = decoder.dimensions();
         self.check_size(width, height)?;
@@ -210,9 +213,13 @@ fn png_size(file: &[u8]) -> Option<(u32, u32)> {
     Some((u32::from_be_bytes(*width), u32::from_be_bytes(*rest.first_chunk()?)))
 }
 
-fn limits() -> Limits {
+fn limits(format: ImageFormat) -> Limits {
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_DECODER_BYTES);
+    limits.max_alloc = Some(match format {
+        // What counts here is what stands beside the pixels.
+        ImageFormat::Png => memory_pool::left().map_or(MAX_PNG_EXTRAS, |left| MAX_PNG_EXTRAS.min(left as u64 / 4)),
+        _ => MAX_DECODER_BYTES,
+    });
     limits
 }
 

@@ -6,6 +6,8 @@ mod boards;
 mod caption;
 mod compare;
 mod ffmpeg;
+mod hostile_pictures;
+mod hostile_streams;
 mod memory;
 mod models;
 mod parity;
