@@ -112,7 +112,11 @@ impl Decoder {
     /// [`Error::GraphRun`]; the next picture may be fine.
     pub fn run(&mut self, features: &Features, best: &mut Hypothesis) -> Result<()> {
         self.step.start(features);
-        search(&mut self.step, &self.rules, &mut self.beams, best)
+        search(&mut self.step, &self.rules, &mut self.beams, best)?;
+        if best.log_probability.is_finite() {
+            return Ok(());
+        }
+        Err(Error::GraphRun { path: self.path().into(), cause: "no token has a score that is a number".into() })
     }
 
     /// What the beam of the last [`run`](Self::run) holds, the best caption first: at least as many as the beam is wide,
@@ -150,7 +154,7 @@ struct DecoderStep {
 impl DecoderStep {
     fn load(path: &Path, onnx: GraphFile, pool: &Pool, encoder_outputs: &[Port], rows: usize) -> Result<Self> {
         let graph = Graph::load(path, onnx, pool, |port| known_shape(port, encoder_outputs, rows))?;
-        let contract = Contract { graph: &graph, encoder_outputs };
+        let contract = Contract { graph: &graph, encoder_outputs, rows };
         let feeds = graph.inputs().iter().map(|port| contract.feed(port)).collect::<Result<Vec<_>>>()?;
         if !feeds.iter().any(|feed| matches!(feed, Feed::Tokens)) {
             return Err(contract.broken(TOKENS, "is missing among the inputs"));
@@ -214,12 +218,14 @@ impl NextToken for DecoderStep {
 
 fn take_feature(feature: &Value, port: &Port, input: &mut Value) {
     let rows = port.dims[0];
-    if rows == Some(feature.shape()[0]) || rows.is_none() {
+    if rows.is_none() || rows == feature.shape().first().copied() {
         *input = feature.clone();
         return;
     }
     let row = feature.as_f32();
-    input.write_f32(|rows| rows.chunks_exact_mut(row.len().max(1)).for_each(|copy| copy.copy_from_slice(row)));
+    if !row.is_empty() {
+        input.write_f32(|rows| rows.chunks_exact_mut(row.len()).for_each(|copy| copy.copy_from_slice(row)));
+    }
 }
 
 /// Writes row `parents[i]` of `source` into row `i` of `target`.
@@ -228,10 +234,13 @@ fn gather_rows(source: &Value, parents: &[usize], target: &mut Value) {
         *target = Value::zeros(source.shape());
     }
     let elements = source.as_f32();
-    let row_len = (elements.len() / source.shape()[0].max(1)).max(1);
+    let row_len = (elements.len() / source.shape().first().map_or(1, |rows| *rows).max(1)).max(1);
     target.write_f32(|rows| {
         for (row, parent) in rows.chunks_exact_mut(row_len).zip(parents) {
-            row.copy_from_slice(&elements[parent * row_len..(parent + 1) * row_len]);
+            // `Contract` has checked that there are as many rows as parents, where the graph says how many.
+            if let Some(parent) = elements.get(parent * row_len..(parent + 1) * row_len) {
+                row.copy_from_slice(parent);
+            }
         }
     });
 }
@@ -263,6 +272,13 @@ fn known_shape(port: &Port, encoder_outputs: &[Port], rows: usize) -> Option<Vec
 struct Contract<'a> {
     graph: &'a Graph,
     encoder_outputs: &'a [Port],
+    rows: usize,
+}
+
+/// Whether a tensor of one shape may be fed to the other; open axes fit any.
+fn fits(from: &[Option<usize>], to: &[Option<usize>]) -> bool {
+    let fits = |(from, to): (&Option<usize>, &Option<usize>)| from.is_none() || to.is_none() || from == to;
+    !from.is_empty() && from.len() == to.len() && from.iter().zip(to).all(fits)
 }
 
 impl Contract<'_> {
@@ -277,7 +293,12 @@ impl Contract<'_> {
         }
         if let Some(state) = PAST_PREFIXES.iter().find_map(|prefix| port.name.strip_prefix(prefix)) {
             let present = self.output(&format!("present.{state}"))?;
-            self.has_type(&self.graph.outputs()[present], Element::F32)?;
+            let present_port = &self.graph.outputs()[present];
+            self.has_type(present_port, Element::F32)?;
+            if !fits(&present_port.dims, &port.dims) || !fits(&present_port.dims[..1], &[Some(self.rows)]) {
+                let problem = format!("has shape {:?}, must be that of {:?}", present_port.dims, port.name);
+                return Err(self.broken(&present_port.name, &problem));
+            }
             return Ok(Feed::State { present, first: encoder_output });
         }
         let encoder_output = encoder_output

@@ -185,6 +185,10 @@ pub enum Error {
     #[error("model file {}: {key} is {value}, must be {expected}", path.display())]
     ModelSetting { path: PathBuf, key: &'static str, value: String, expected: String },
 
+    /// A file of a model folder is not what `SHA256SUMS` beside it says.
+    #[error("model file {} {problem}: copy the model folder again from where it came", path.display())]
+    ModelChecksum { path: PathBuf, problem: String },
+
     /// The graph is not valid ONNX, or uses what tract cannot run.
     #[error("graph {} cannot be loaded: {cause}; export it again with the operators that models/README.md lists", path.display())]
     GraphLoad {
@@ -255,8 +259,11 @@ pub enum Error {
     },
 
     /// The model needs more than the [`MemoryPool`](crate::MemoryPool) has; nothing of it was loaded.
-    #[error("the model needs {:.1} MiB of memory, the pool has {:.1}: give it a larger one", mebibytes(*needed), mebibytes(*size))]
-    ModelMemory { needed: usize, size: usize },
+    #[error(
+        "{} and the files beside it need {:.1} MiB of memory, the pool has {:.1}: give it a larger one",
+        path.display(), mebibytes(*needed), mebibytes(*size)
+    )]
+    ModelMemory { path: PathBuf, needed: usize, size: usize },
 
     /// A picture needs more than is left in the [`MemoryPool`](crate::MemoryPool); nothing was decoded.
     #[error(

@@ -31,7 +31,8 @@ pub(crate) fn guarded<T, E: Into<Cause>>(call: impl FnOnce() -> Result<T, E>) ->
         Ok(result) => result.map_err(Into::into),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-            Err(text.unwrap_or("unknown failure").into())
+            // What follows the first line is a backtrace, if the environment asks for them.
+            Err(text.and_then(|text| text.lines().next()).unwrap_or("unknown failure").into())
         }
     }
 }
@@ -44,5 +45,7 @@ mod tests {
     fn a_panic_becomes_a_cause_with_its_words() {
         let cause = guarded(|| -> Result<(), Cause> { panic!("stride {}", 0) }).unwrap_err();
         assert_eq!(cause.to_string(), "stride 0");
+        let cause = guarded(|| -> Result<(), Cause> { panic!("axis {}\n\nStack backtrace:\n", 7) }).unwrap_err();
+        assert_eq!(cause.to_string(), "axis 7");
     }
 }

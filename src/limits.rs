@@ -44,14 +44,50 @@ pub const MAX_CAPTION_BYTES: usize = 512;
 /// Entries of a vocabulary.
 pub const MAX_VOCABULARY: usize = 131_072;
 
+/// Largest exponent on the length of a caption that its score is divided by.
+pub const MAX_LENGTH_PENALTY: f32 = 16.0;
+
 /// Tensors that enter or leave a graph.
 pub const MAX_PORTS: usize = 128;
 
-/// Bytes of a JSON file in a model folder.
-pub const MAX_JSON_BYTES: u64 = 16 << 20;
+/// Bytes of the `tokenizer.json` of a model folder.
+pub const MAX_TOKENIZER_BYTES: u64 = 16 << 20;
+
+/// Bytes of each other JSON file of a model folder.
+pub const MAX_SETTINGS_BYTES: u64 = 4 << 20;
+
+/// Largest number, and one over the smallest, that pixels are scaled or shifted by.
+pub const MAX_SCALE: f32 = 65_536.0;
 
 /// Bytes of a graph file.
 pub const MAX_GRAPH_BYTES: u64 = 1 << 30;
+
+/// Nodes of a graph, those of graphs inside it among them.
+pub const MAX_GRAPH_NODES: usize = 16_384;
+
+/// Nodes, constants, inputs and outputs of a graph.
+pub const MAX_GRAPH_PARTS: usize = 4 * MAX_GRAPH_NODES;
+
+/// Nodes of a graph that stand one after another.
+pub const MAX_GRAPH_DEPTH: usize = 4_096;
+
+/// How deep graphs may stand inside the nodes of others.
+pub const MAX_SUBGRAPHS: usize = 4;
+
+/// Axes of a tensor.
+pub const MAX_RANK: usize = 8;
+
+/// Bytes of the name of an axis whose length is open.
+pub const MAX_DIM_NAME: usize = 64;
+
+/// Elements of a tensor that a graph makes.
+pub const MAX_TENSOR_ELEMENTS: usize = 1 << 26;
+
+/// Multiplications of one run of a graph: a thousand times those of the model inside the program.
+pub const MAX_MULTIPLICATIONS: u64 = 1 << 39;
+
+/// Groups of a convolution, units of a recurrent layer.
+pub const MAX_UNITS: i64 = 65_536;
 
 /// Kernel sides, strides, dilations and paddings of a convolution or pool, in pixels.
 pub const MAX_WINDOW: i64 = 1_024;

@@ -3,6 +3,8 @@
 //! A graph's activations are not known before its shapes are, so they are reckoned from the size of its input; the factors
 //! were measured on the models of `tests/memory.rs`, which checks that the sum is within 15 % of what is used. They hold for convolutional encoders, whose widest tensors are a small multiple of the input.
 
+use std::path::Path;
+
 use crate::decoder::PAST_PREFIXES;
 use crate::engine::GraphSizes;
 use crate::error::{Error, Result};
@@ -65,8 +67,8 @@ impl MemoryNeed {
         let other = BASE + PICTURE + TOKEN * model.vocabulary + FLOAT_NODE * float_nodes.sum::<usize>();
         let weights = encoder.weight_bytes() + decoder.weight_bytes();
         let activations = (pixels as f64 * factor) as usize;
-        let caches = STATE_COPIES * state_bytes(model);
-        let run = weights + activations + caches + other;
+        let caches = state_bytes(model).saturating_mul(STATE_COPIES);
+        let run = (weights + activations + other).saturating_add(caches);
         // The encoder is loaded alone, the decoder while the encoder is there.
         let encoder_load = encoder.constant_bytes + LOADED_NODE * encoder.parts;
         let decoder_load = encoder.weight_bytes() + decoder.constant_bytes + LOADED_NODE * decoder.parts;
@@ -76,18 +78,19 @@ impl MemoryNeed {
 
     /// The most that is in use at once.
     pub fn total(&self) -> usize {
-        self.weights + self.activations + self.caches + self.other + self.loading
+        let parts = [self.weights, self.activations, self.caches, self.other, self.loading];
+        parts.into_iter().fold(0, usize::saturating_add)
     }
 
-    /// Notes the need for the message of an exhausted pool.
+    /// Notes the need for the message of an exhausted pool. `path` is the model's largest file, for messages.
     ///
     /// # Errors
     /// [`Error::ModelMemory`] if it is beyond doubt more than the pool has.
-    pub(crate) fn admit(&self) -> Result<()> {
+    pub(crate) fn admit(&self, path: &Path) -> Result<()> {
         let needed = self.total();
         memory_pool::note_need(needed);
         match MemoryPool::size() {
-            Some(size) if size < needed - needed / 8 => Err(Error::ModelMemory { needed, size }),
+            Some(size) if size < needed - needed / 8 => Err(Error::ModelMemory { path: path.into(), needed, size }),
             _ => Ok(()),
         }
     }

@@ -15,6 +15,9 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rlsf::Tlsf;
 
+use crate::memory_ceiling;
+use crate::opening::file_being_opened;
+
 /// Sizes are told apart in classes of a thirty-second.
 type Blocks = Tlsf<'static, u32, u32, 26, 32>;
 
@@ -75,7 +78,10 @@ impl fmt::Display for Exhaustion {
         if *needed > 0 {
             write!(f, "; the model needs about {:.1} MB, larger pictures more", *needed as f64 / 1e6)?;
         }
-        Ok(())
+        match file_being_opened() {
+            Some(file) => write!(f, "; while opening {file}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -150,6 +156,11 @@ impl MemoryPool {
         PEAK.load(Relaxed)
     }
 
+    /// What the model needs; 0 before one has been opened.
+    pub(crate) fn needed() -> usize {
+        NEEDED.load(Relaxed)
+    }
+
     /// Lets the peak start anew from what is in use.
     pub fn reset_peak() {
         PEAK.store(Self::used(), Relaxed);
@@ -190,7 +201,7 @@ fn owns(pointer: *mut u8) -> bool {
 fn serve(taken: &Taken, layout: Layout, allocate: impl FnOnce(&mut Blocks) -> Option<NonNull<u8>>) -> *mut u8 {
     let served = allocate(&mut blocks());
     if served.is_none() {
-        let (asked, used, needed) = (layout.size(), MemoryPool::used(), NEEDED.load(Relaxed));
+        let (asked, used, needed) = (layout.size(), MemoryPool::used(), MemoryPool::needed());
         (taken.on_exhaustion)(Exhaustion { asked, used, size: taken.size, needed });
     }
     served.map_or(ptr::null_mut(), NonNull::as_ptr)
@@ -212,13 +223,17 @@ unsafe impl GlobalAlloc for MemoryPool {
         let pointer = match TAKEN.get() {
             Some(taken) => serve(taken, layout, |blocks| blocks.allocate(layout)),
             // SAFETY: the caller's promise is passed on.
-            None => unsafe { System.alloc(layout) },
+            None if memory_ceiling::admits(layout) => unsafe { System.alloc(layout) },
+            None => ptr::null_mut(),
         };
         counted(pointer, layout)
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if TAKEN.get().is_none() {
+            if !memory_ceiling::admits(layout) {
+                return ptr::null_mut();
+            }
             // SAFETY: the caller's promise is passed on.
             return counted(unsafe { System.alloc_zeroed(layout) }, layout);
         }
@@ -245,6 +260,9 @@ unsafe impl GlobalAlloc for MemoryPool {
         // SAFETY: the caller promises that the size does not overflow with this alignment.
         let new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         let Some(taken) = TAKEN.get() else {
+            if size > layout.size() && !memory_ceiling::admits(new) {
+                return ptr::null_mut();
+            }
             // SAFETY: the caller's promise is passed on.
             let moved = unsafe { System.realloc(pointer, layout, size) };
             return recounted((pointer, layout), moved, new);

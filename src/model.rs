@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::checksums::hex;
 use crate::decoder::Decoder;
 use crate::encoder::Encoder;
 use crate::engine::{GraphFile, Pool};
 use crate::error::{Error, Result};
-use crate::limits::{MAX_BEAM, MAX_JSON_BYTES, MAX_TOKENS};
+use crate::limits::{MAX_BEAM, MAX_SETTINGS_BYTES, MAX_TOKENIZER_BYTES, MAX_TOKENS};
+use crate::memory_ceiling::Ceiling;
 use crate::memory_need::{MemoryNeed, ModelSizes};
+use crate::opening::Opening;
 use crate::preprocess::Preprocessor;
 use crate::spec::{GenerationSpec, ModelSpec, PreprocessSpec};
 use crate::text::Vocabulary;
@@ -91,16 +94,22 @@ impl Model {
             read.map_err(|cause| Error::ModelFile { path, cause })?;
         }
         digest.update([rules.beam as u8, rules.max_tokens as u8]);
-        Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex(&digest.finalize()))
     }
 
     fn from_files(files: &Files, options: &Options) -> Result<Self> {
-        let (path, json) = files.json("preprocessor_config.json")?;
-        let preprocessor = Preprocessor::new(PreprocessSpec::parse(&path, &json)?);
-        let (vocabulary_path, json) = files.json("tokenizer.json")?;
-        let vocabulary = Vocabulary::parse(&vocabulary_path, &json)?;
-        let (path, json) = files.json("generation_config.json")?;
-        let rules = options.apply(GenerationSpec::parse(&path, &json, vocabulary.len())?)?;
+        let (opening, ceiling) = (Opening, Ceiling::new());
+        let json = |name| {
+            opening.file(&files.path(name));
+            files.json(name)
+        };
+        let (path, bytes) = json("preprocessor_config.json")?;
+        let preprocessor = Preprocessor::new(PreprocessSpec::parse(&path, &bytes)?);
+        let (vocabulary_path, bytes) = json("tokenizer.json")?;
+        let vocabulary = Vocabulary::parse(&vocabulary_path, &bytes)?;
+        drop(bytes);
+        let (path, bytes) = json("generation_config.json")?;
+        let rules = options.apply(GenerationSpec::parse(&path, &bytes, vocabulary.len())?)?;
         let pool = Pool::new(options.threads)?;
         let (encoder_path, mut encoder) = files.graph("encoder_model", options.precision)?;
         let (decoder_path, mut decoder) = files.graph("decoder_model", options.precision)?;
@@ -113,15 +122,19 @@ impl Model {
             beam: rules.beam,
             max_tokens: rules.max_tokens,
         });
-        memory_need.admit()?;
+        let largest = if decoder.len() > encoder.len() { &decoder_path } else { &encoder_path };
+        memory_need.admit(largest)?;
+        ceiling.set_need(memory_need.total());
+        opening.file(&encoder_path);
         let encoder = Encoder::load(&encoder_path, encoder, &pool, preprocessor.spec().input)?;
+        opening.file(&decoder_path);
         let decoder = Decoder::load(&decoder_path, decoder, &pool, encoder.outputs(), rules)?;
         if vocabulary.len() != decoder.vocabulary_len() {
             let (tokens, logits) = (vocabulary.len(), decoder.vocabulary_len());
             return Err(Error::VocabularySize { path: vocabulary_path, tokens, logits });
         }
-        let (path, json) = files.json("config.json")?;
-        let spec = ModelSpec::parse(&path, &json, decoder.vocabulary_len())?;
+        let (path, bytes) = json("config.json")?;
+        let spec = ModelSpec::parse(&path, &bytes, decoder.vocabulary_len())?;
         Ok(Self { spec, preprocessor, encoder, decoder, vocabulary, threads: pool.count(), memory_need })
     }
 }
@@ -155,7 +168,7 @@ macro_rules! embedded {
     };
 }
 
-static EMBEDDED: &[(&str, &[u8])] = embedded![
+pub(crate) static EMBEDDED: &[(&str, &[u8])] = embedded![
     "encoder_model_quantized.onnx",
     "decoder_model_quantized.onnx",
     "config.json",
@@ -172,7 +185,8 @@ pub fn embedded_files() -> &'static [(&'static str, &'static [u8])] {
 impl Files<'_> {
     fn json(&self, name: &str) -> Result<(PathBuf, Cow<'static, [u8]>)> {
         let path = self.path(name);
-        let bytes = self.read(name, MAX_JSON_BYTES).map_err(|cause| Error::ModelFile { path: path.clone(), cause })?;
+        let limit = if name == "tokenizer.json" { MAX_TOKENIZER_BYTES } else { MAX_SETTINGS_BYTES };
+        let bytes = self.read(name, limit).map_err(|cause| Error::ModelFile { path: path.clone(), cause })?;
         Ok((path, bytes))
     }
 
@@ -222,7 +236,8 @@ fn embedded(name: &str) -> io::Result<&'static [u8]> {
     found.map(|(_, bytes)| *bytes).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+/// Reads a file of at most `limit` bytes.
+pub(crate) fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     let mut bytes = Vec::with_capacity(file.metadata()?.len().min(limit) as usize);
     file.take(limit + 1).read_to_end(&mut bytes)?;

@@ -7,6 +7,7 @@ use crate::caption::Caption;
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::model::{Model, Options};
+use crate::opening::Opening;
 use crate::search::Hypothesis;
 use crate::workspace::Workspace;
 
@@ -65,7 +66,10 @@ impl Captioner {
     /// # Errors
     /// [`crate::Error::GraphRun`].
     pub fn rehearse(&mut self) -> Result<()> {
+        let opening = Opening;
+        opening.file(self.model.encoder.path());
         let features = self.model.encoder.run(&self.workspace.pixels)?;
+        opening.file(self.model.decoder.path());
         self.model.decoder.rehearse(features)
     }
 

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::caption::Token;
 use crate::error::{Error, Result};
-use crate::limits::{MAX_BEAM, MAX_INPUT_SIDE, MAX_TOKENS};
+use crate::limits::{MAX_BEAM, MAX_INPUT_SIDE, MAX_LENGTH_PENALTY, MAX_SCALE, MAX_TOKENS};
 
 /// How a picture becomes the encoder's input.
 #[derive(Debug, Clone, PartialEq)]
@@ -198,9 +198,9 @@ impl PreprocessSpec {
             mean: if config.do_normalize { config.image_mean } else { [0.0; 3] },
             std: if config.do_normalize { config.image_std } else { [1.0; 3] },
         };
-        check.finite("rescale_factor", &[spec.rescale])?;
-        check.finite("image_mean", &spec.mean)?;
-        check.finite("image_std", &spec.std.map(f32::recip))?;
+        check.sane("rescale_factor", &[spec.rescale], |factor| factor.abs() <= MAX_SCALE)?;
+        check.sane("image_mean", &spec.mean, |mean| mean.abs() <= MAX_SCALE)?;
+        check.sane("image_std", &spec.std, |std| (1.0 / MAX_SCALE..=MAX_SCALE).contains(&std.abs()))?;
         Ok(spec)
     }
 }
@@ -272,7 +272,9 @@ impl GenerationSpec {
         }
         check.range("max_new_tokens", spec.max_tokens, 1, MAX_TOKENS)?;
         check.range("num_beams", spec.beam, 1, MAX_BEAM)?;
-        check.finite("length_penalty", &[spec.length_penalty])?;
+        check.range("suppress_tokens", spec.suppressed.len(), 0, vocabulary)?;
+        check.range("eos_token_id", spec.end.len(), 1, vocabulary)?;
+        check.sane("length_penalty", &[spec.length_penalty], |exponent| exponent.abs() <= MAX_LENGTH_PENALTY)?;
         Ok(spec)
     }
 }
@@ -294,11 +296,11 @@ impl Setting<'_> {
         Err(self.wrong(key, &value.to_string(), &format!("{min} to {max}")))
     }
 
-    fn finite(&self, key: &'static str, values: &[f32]) -> Result<()> {
-        if values.iter().all(|value| value.is_finite()) {
+    fn sane(&self, key: &'static str, values: &[f32], is_sane: impl Fn(f32) -> bool) -> Result<()> {
+        if values.iter().all(|value| is_sane(*value)) {
             return Ok(());
         }
-        Err(self.wrong(key, &format!("{values:?}"), "finite, and not zero where it divides"))
+        Err(self.wrong(key, &format!("{values:?}"), "a number of usual size, and not zero where it divides"))
     }
 }
 
@@ -342,6 +344,9 @@ mod tests {
             r#"{"size": 224, "resample": 9}"#,
             r#"{"size": 224, "do_resize": false}"#,
             r#"{"size": 224, "image_std": [0, 1, 1]}"#,
+            r#"{"size": 224, "image_std": [1e-30, 1, 1]}"#,
+            r#"{"size": 224, "image_mean": [1e38, 1, 1]}"#,
+            r#"{"size": 224, "rescale_factor": 1e300}"#,
             r#"{"size": 224, "image_mean": [1, 1]}"#,
             r#"{"size": {"shortest_edge": 256}}"#,
             r#"{"size": 224, "do_center_crop": true, "crop_size": 256}"#,
@@ -385,6 +390,10 @@ mod tests {
             r#"{"bos_token_id": 1, "eos_token_id": 2, "num_beams": 99}"#,
             r#"{"bos_token_id": 1, "eos_token_id": 2, "max_new_tokens": 0}"#,
             r#"{"bos_token_id": 1, "eos_token_id": 2, "length_penalty": 1e39}"#,
+            r#"{"bos_token_id": 1, "eos_token_id": 2, "length_penalty": -400}"#,
+            r#"{"bos_token_id": 1, "eos_token_id": []}"#,
+            r#"{"bos_token_id": -1, "eos_token_id": 2}"#,
+            r#"{"bos_token_id": 1, "eos_token_id": 2, "suppress_tokens": [1,1,1,1,1,1,1,1,1,1,1]}"#,
         ];
         for json in cases {
             assert!(generation(json).is_err(), "{json}");

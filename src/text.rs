@@ -12,6 +12,7 @@ use crate::caption::{Text, Token};
 use crate::error::Result;
 use crate::limits::{MAX_CAPTION_BYTES, MAX_VOCABULARY};
 use crate::spec::{self, Setting};
+use crate::vocabulary_file::{Entries, List};
 
 const CUT_MARK: &str = "...";
 
@@ -40,9 +41,9 @@ enum Joins {
 struct Tokenizer {
     model: TokenizerModel,
     #[serde(default)]
-    added_tokens: Vec<AddedToken>,
+    added_tokens: List<AddedToken>,
     #[serde(default)]
-    decoder: serde_json::Value,
+    decoder: Option<Decoder>,
 }
 
 #[derive(Deserialize)]
@@ -53,10 +54,9 @@ struct TokenizerModel {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Entries {
-    Numbered(BTreeMap<String, Token>),
-    Scored(Vec<(String, f64)>),
+struct Decoder {
+    #[serde(rename = "type", default)]
+    kind: String,
 }
 
 #[derive(Deserialize)]
@@ -77,11 +77,12 @@ impl Vocabulary {
         let tokenizer: Tokenizer = spec::parse(path, json)?;
         let joins = joins(path, &tokenizer)?;
         let mut pieces = BTreeMap::new();
-        match tokenizer.model.vocab {
-            Entries::Numbered(vocab) => pieces.extend(vocab.into_iter().map(|(piece, id)| (id, joins.bytes(&piece)))),
-            Entries::Scored(vocab) => pieces.extend((0..).zip(vocab.into_iter().map(|(piece, _)| joins.bytes(&piece)))),
+        for (id, piece) in tokenizer.model.vocab.0 {
+            if pieces.insert(id, joins.bytes(&piece)).is_some() {
+                return Err(Setting { path }.wrong("vocab", &format!("two tokens of id {id}"), "one for each id"));
+            }
         }
-        for added in tokenizer.added_tokens {
+        for added in tokenizer.added_tokens.0 {
             let bytes = if added.special { Vec::new() } else { joins.bytes(&added.content) };
             pieces.insert(added.id, bytes);
         }
@@ -151,7 +152,7 @@ impl Vocabulary {
 }
 
 fn joins(path: &Path, tokenizer: &Tokenizer) -> Result<Joins> {
-    let decoder = tokenizer.decoder.get("type").and_then(|kind| kind.as_str());
+    let decoder = tokenizer.decoder.as_ref().map(|decoder| &*decoder.kind).filter(|kind| !kind.is_empty());
     match (decoder, tokenizer.model.kind.as_str()) {
         (Some("ByteLevel"), _) => Ok(Joins::ByteLevel),
         (Some("WordPiece"), _) | (None, "WordPiece") => Ok(Joins::WordPiece),
@@ -260,6 +261,8 @@ mod tests {
             "{}",
             r#"{"model": {"type": "WordLevel", "vocab": {}}}"#,
             r#"{"model": {"type": "WordLevel", "vocab": {"a": -1}}}"#,
+            r#"{"model": {"type": "WordLevel", "vocab": {"a": 0, "b": 0}}}"#,
+            r#"{"model": {"type": "WordLevel", "vocab": "a"}}"#,
             r#"{"model": {"type": "WordLevel", "vocab": {"a": 4000000000}}}"#,
             r#"{"model": {"type": "Unigram", "vocab": []}, "decoder": {"type": "CTC"}}"#,
         ];

@@ -23,9 +23,16 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args) -> ExitCode {
     print_report(match args.fingerprint.as_slice() {
+        [] if args.model.verify => checksums(&args.model),
         [] => report(&args.model),
         photos => args.model.captioner().and_then(|mut captioner| fingerprint::lines(&mut captioner, photos)),
     })
+}
+
+/// The files of the model with their hashes, which are those listed.
+fn checksums(args: &ModelArgs) -> Result<String> {
+    let checks = args.verify()?;
+    Ok(checks.iter().map(|check| format!("{}  {}: {}\n", check.sha256, check.name, check.state.words())).collect())
 }
 
 fn report(args: &ModelArgs) -> Result<String> {

@@ -40,6 +40,11 @@ pub fn take_pool(arguments: &[OsString]) -> Result<(), ExitCode> {
     })
 }
 
+/// Has models that are hostile ended in the same words.
+pub fn bound_opening() {
+    MemoryPool::bound_opening(end);
+}
+
 fn asked_for(arguments: &[OsString]) -> Option<usize> {
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {

@@ -9,6 +9,7 @@ mod caption;
 mod compare;
 mod fingerprint;
 mod inspect;
+mod load_timeout;
 mod logger;
 mod memory;
 mod memory_args;
@@ -74,6 +75,7 @@ pub fn run() -> ExitCode {
     if let Err(code) = memory_args::take_pool(&arguments) {
         return code;
     }
+    memory_args::bound_opening();
     MemoryPool::set_thrifty(true);
     let cli = Cli::parse_from(arguments);
     logger::init(cli.verbose);

@@ -32,8 +32,9 @@ impl Graph {
         let graph = proto.graph.as_mut().ok_or_else(|| load_error(path)("no graph in the file".into()))?;
         let names = PortNames::of(graph, &weights);
         names.check_count(path)?;
-        validate::check(graph).map_err(|problem| load_error(path)(problem.into()))?;
         qoperator::spell_out(graph);
+        let is_known = |operator: &str| reader.op_register.0.contains_key(operator);
+        validate::check(graph, weights.names(), is_known).map_err(|problem| load_error(path)(problem.into()))?;
         phases.end("decode");
         let mut model = guarded(|| weights.put_into(reader.parse(&proto, None)?)).map_err(load_error(path))?;
         drop::<ModelProto>(proto);
@@ -69,6 +70,7 @@ fn prepare(
     phases: &mut Phases,
 ) -> TractResult<Arc<TypedSimplePlan>> {
     let mut model = model.into_typed()?;
+    validate::check_budget(&model)?;
     phases.end("infer");
     // The code that reads graphs need not be there while weights are packed, when memory is at its most.
     release_code();

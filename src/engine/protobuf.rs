@@ -6,11 +6,17 @@ use prost::Message;
 use prost::encoding::{decode_varint, encode_varint};
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
 
+use crate::limits::MAX_GRAPH_PARTS;
+
 /// Numbers of the fields that are looked into.
 pub(super) const GRAPH_OF_MODEL: u64 = 7;
 pub(super) const NODE_OF_GRAPH: u64 = 1;
 pub(super) const INITIALIZER_OF_GRAPH: u64 = 5;
 pub(super) const INPUT_OF_GRAPH: u64 = 11;
+/// Shapes and ranges that the exporter noted beside the graph; nothing here reads them.
+const NOTES_OF_GRAPH: [u64; 2] = [13, 14];
+/// Training and functions of the model; tract reads neither.
+const EXTRAS_OF_MODEL: [u64; 2] = [20, 25];
 pub(super) const DATA_TYPE_OF_TENSOR: u64 = 2;
 const RAW_DATA_OF_TENSOR: u64 = 9;
 
@@ -26,34 +32,36 @@ pub(super) trait Take {
     fn take(&mut self, constant: &TensorProto, len: usize, content: &mut dyn Read) -> io::Result<bool>;
 }
 
-/// Reads a model, without the constants that `taker` has taken.
+/// Reads a model, without the constants that `taker` has taken, and without notes that nothing here needs.
 ///
 /// # Errors
-/// If the file cannot be read or is no ONNX, and those of `taker`.
+/// If the file cannot be read, is no ONNX or has more parts than the limits allow, and those of `taker`.
 pub(super) fn read_model(file: impl BufRead + Seek, taker: &mut impl Take) -> io::Result<ModelProto> {
     let mut reader = Reader::new(file)?;
-    let (mut model, mut graph, mut initializers) = (vec![], None::<Vec<u8>>, vec![]);
+    let (mut model, mut graph) = (vec![], None::<GraphBytes>);
     while let Some(field) = reader.next_field(reader.len)? {
-        if field.number() != GRAPH_OF_MODEL {
-            reader.copy(&field, &mut model)?;
-            continue;
-        }
-        let (end, graph) = (reader.at + field.len, graph.get_or_insert_default());
-        while let Some(field) = reader.next_field(end)? {
-            if field.number() == INITIALIZER_OF_GRAPH {
-                initializers.extend(reader.initializer(&field, taker)?);
-            } else {
-                reader.copy(&field, graph)?;
-            }
+        match field.number() {
+            GRAPH_OF_MODEL => reader.graph(&field, graph.get_or_insert_default(), taker)?,
+            number if EXTRAS_OF_MODEL.contains(&number) => reader.skip(&field)?,
+            _ => reader.copy(&field, &mut model)?,
         }
     }
     let mut model = ModelProto::decode(&*model)?;
-    if let Some(graph) = graph {
-        let mut graph = GraphProto::decode(&*graph)?;
-        graph.initializer = initializers;
+    if let Some(read) = graph {
+        let mut graph = GraphProto::decode(&*read.bytes)?;
+        graph.initializer = read.constants;
         model.graph = Some(graph);
     }
     Ok(model)
+}
+
+/// A graph as far as it is read.
+#[derive(Default)]
+struct GraphBytes {
+    /// All but the constants.
+    bytes: Vec<u8>,
+    parts: usize,
+    constants: Vec<TensorProto>,
 }
 
 /// A field: its key, and what follows before its content.
@@ -69,6 +77,10 @@ impl Field {
     pub fn number(&self) -> u64 {
         self.key >> 3
     }
+}
+
+pub(super) fn invalid(problem: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, problem)
 }
 
 pub(super) struct Reader<R> {
@@ -95,7 +107,7 @@ impl<R: BufRead + Seek> Reader<R> {
             1 => (None, 8),
             2 => (None, self.varint()?),
             5 => (None, 4),
-            other => return Err(io::Error::new(io::ErrorKind::InvalidData, format!("wire type {other}"))),
+            other => return Err(invalid(format!("wire type {other}"))),
         };
         if len > end.saturating_sub(self.at) {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -112,7 +124,27 @@ impl<R: BufRead + Seek> Reader<R> {
                 return Ok(decode_varint(&mut &bytes[..end])?);
             }
         }
-        Err(io::Error::new(io::ErrorKind::InvalidData, "an endless number"))
+        Err(invalid("an endless number".into()))
+    }
+
+    /// The parts of a graph, counted before they are decoded: an empty one takes much more memory than file.
+    fn graph(&mut self, field: &Field, graph: &mut GraphBytes, taker: &mut impl Take) -> io::Result<()> {
+        let end = self.at + field.len;
+        while let Some(field) = self.next_field(end)? {
+            graph.parts += 1;
+            if graph.parts > MAX_GRAPH_PARTS {
+                return Err(invalid(format!("it has more than {MAX_GRAPH_PARTS} nodes and constants")));
+            }
+            match field.number() {
+                INITIALIZER_OF_GRAPH => graph.constants.extend(self.initializer(&field, taker)?),
+                number if NOTES_OF_GRAPH.contains(&number) => {
+                    graph.parts -= 1;
+                    self.skip(&field)?;
+                }
+                _ => self.copy(&field, &mut graph.bytes)?,
+            }
+        }
+        Ok(())
     }
 
     /// A constant, unless `taker` takes it.

@@ -7,7 +7,11 @@ use tract_onnx::pb::tensor_shape_proto::dimension::Value;
 use tract_onnx::pb::{TensorProto, ValueInfoProto, type_proto};
 
 use super::arithmetic::Arithmetic;
-use super::protobuf::{GRAPH_OF_MODEL, INITIALIZER_OF_GRAPH, INPUT_OF_GRAPH, NODE_OF_GRAPH, Reader};
+use super::protobuf::{GRAPH_OF_MODEL, INITIALIZER_OF_GRAPH, INPUT_OF_GRAPH, NODE_OF_GRAPH, Reader, invalid};
+use crate::limits::MAX_GRAPH_PARTS;
+
+/// Bytes of a node from which on they are those of a constant.
+const LONG_NODE: usize = 4096;
 
 /// What a graph consists of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,11 +40,16 @@ impl GraphSizes {
             }
             let end = reader.at + field.len;
             while let Some(field) = reader.next_field(end)? {
+                if sizes.parts + sizes.inputs.len() > MAX_GRAPH_PARTS {
+                    return Err(invalid(format!("it has more than {MAX_GRAPH_PARTS} nodes, constants and inputs")));
+                }
                 match field.number() {
                     INITIALIZER_OF_GRAPH => sizes.add_constant(&reader.head_of_constant(&field)?, field.len as usize),
                     INPUT_OF_GRAPH => sizes.add_input(reader.message(&field)?),
                     number => {
-                        sizes.parts += usize::from(number == NODE_OF_GRAPH);
+                        if number == NODE_OF_GRAPH {
+                            sizes.add_node(field.len as usize);
+                        }
                         reader.skip(&field)?;
                     }
                 }
@@ -53,6 +62,15 @@ impl GraphSizes {
         self.parts += 1;
         self.constant_bytes += bytes;
         if head.data_type == i32::from(DataType::Float) {
+            self.float_bytes += bytes;
+        }
+    }
+
+    /// Nodes that are long hold a constant of their own.
+    fn add_node(&mut self, bytes: usize) {
+        self.parts += 1;
+        if bytes > LONG_NODE {
+            self.constant_bytes += bytes;
             self.float_bytes += bytes;
         }
     }
@@ -77,7 +95,7 @@ impl GraphSizes {
             Ok(Arithmetic::Int8(set)) => set.weight_len(),
             _ => size_of::<f32>(),
         };
-        self.float_bytes + (self.constant_bytes - self.float_bytes) * integer_len
+        self.float_bytes.saturating_add((self.constant_bytes - self.float_bytes).saturating_mul(integer_len))
     }
 }
 

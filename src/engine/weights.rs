@@ -14,7 +14,8 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::konst::Const;
 
-use super::protobuf::Take;
+use super::protobuf::{Take, invalid};
+use super::validate::check_numbers;
 
 /// Bytes from which on a constant is big. Small ones may be needed while the graph is read: shapes, axes, scales.
 const BIG: usize = 4096;
@@ -29,6 +30,13 @@ impl Take for Weights {
         let Some(mut tensor) = empty_tensor(constant, len) else { return Ok(false) };
         let Some(storage) = tensor.as_plain_ram_storage_mut() else { return Ok(false) };
         content.read_exact(storage.as_bytes_mut())?;
+        let numbers = check_numbers(storage.as_bytes());
+        if constant.data_type == i32::from(DataType::Float) && !numbers.is_fit(len) {
+            return Err(invalid(format!("constant {:?} {}", constant.name, numbers.problem())));
+        }
+        if self.names().any(|name| name == constant.name) {
+            return Err(invalid(format!("there are two constants {:?}", constant.name)));
+        }
         let same = self.0.iter().find(|(_, other)| **other == tensor).map(|(_, other)| other.clone());
         self.0.push((constant.name.clone(), same.unwrap_or_else(|| Arc::new(tensor))));
         Ok(true)

@@ -6,6 +6,7 @@ mod boards;
 mod caption;
 mod compare;
 mod ffmpeg;
+mod hostile_models;
 mod hostile_pictures;
 mod hostile_streams;
 mod memory;

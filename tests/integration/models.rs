@@ -164,3 +164,59 @@ fn a_damaged_graph_never_panics() {
         }
     }
 }
+
+/// What `inspect --verify` and `caption --verify` say of a model that is not as listed.
+fn mismatch(model: &TempDir, code: i32) -> String {
+    let path = model.path().display().to_string();
+    let photo = fixture("pictures/cmyk.jpg").display().to_string();
+    let inspected = scenescribe(&["inspect", "--verify", "--model", &path]);
+    let captioned = scenescribe(&["caption", "--verify", "--model", &path, &photo]);
+    for output in [&inspected, &captioned] {
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(output));
+        assert_eq!(output.stdout.is_empty(), code != 0, "{}", stdout(output));
+    }
+    assert_eq!(stderr(&inspected), stderr(&captioned));
+    stderr(&inspected).into()
+}
+
+#[test]
+fn files_are_compared_with_their_checksums_on_request() {
+    let model = tiny_model();
+    assert_eq!(mismatch(&model, 0), "");
+    let listed = scenescribe(&["inspect".as_ref(), "--verify".as_ref(), "--model".as_ref(), model.path()]);
+    assert_eq!(stdout(&listed).lines().filter(|line| line.ends_with(": ok")).count(), 8, "{}", stdout(&listed));
+
+    // A change that still loads.
+    edit(&model, "config.json", "\n", "\n\n");
+    let complaint = mismatch(&model, 1);
+    assert!(complaint.contains("config.json") && complaint.contains("has changed"), "{complaint}");
+
+    let model = tiny_model();
+    fs::remove_file(model.path().join("encoder_model.onnx")).unwrap();
+    let complaint = mismatch(&model, 1);
+    assert!(complaint.contains("encoder_model.onnx") && complaint.contains("not there"), "{complaint}");
+
+    let model = tiny_model();
+    let list = fs::read_to_string(model.path().join("SHA256SUMS")).unwrap();
+    let rest: Vec<&str> = list.lines().filter(|line| !line.ends_with("tokenizer.json")).collect();
+    fs::write(model.path().join("SHA256SUMS"), rest.join("\n")).unwrap();
+    let complaint = mismatch(&model, 1);
+    assert!(complaint.contains("tokenizer.json") && complaint.contains("is not listed"), "{complaint}");
+
+    for (content, expected) in [(&b"nonsense"[..], "line 1"), (&[0xFF; 100], "line 1")] {
+        fs::write(model.path().join("SHA256SUMS"), content).unwrap();
+        assert!(mismatch(&model, 1).contains(expected));
+    }
+    fs::remove_file(model.path().join("SHA256SUMS")).unwrap();
+    assert!(mismatch(&model, 1).contains("SHA256SUMS"));
+}
+
+#[test]
+fn the_model_inside_the_program_is_compared_with_the_list_inside_it() {
+    let output = scenescribe(&["inspect", "--verify"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/default/SHA256SUMS");
+    for line in fs::read_to_string(list).unwrap().lines() {
+        assert!(stdout(&output).contains(&format!("{line}: ok")), "{line} is not in {}", stdout(&output));
+    }
+}
