@@ -14,6 +14,9 @@ use crate::error::{Error, Result};
 /// rpicam pads rows to a multiple of this.
 pub(crate) const RPICAM_ALIGNMENT: usize = 64;
 
+/// Bytes that a frame gets room for before any of it has come: a header may promise far more than follows.
+const FIRST_ROOM: usize = 4 << 20;
+
 /// A stream of frames that are all of one size.
 #[derive(Debug)]
 pub struct RawStream<R> {
@@ -79,8 +82,7 @@ impl Ending {
     /// Reads `len` bytes into the frame; `false` at the end, also if it comes too early.
     pub fn read_frame(&mut self, reader: &mut impl Read, len: usize, frame: &mut RawFrame) -> Result<bool> {
         frame.name.clone_from(&self.name);
-        frame.bytes.resize(len, 0);
-        let read = fill(reader, &mut frame.bytes).map_err(|cause| self.error(cause))?;
+        let read = fill_up(reader, len, &mut frame.bytes).map_err(|cause| self.error(cause))?;
         if read == len {
             self.count_frame();
             return Ok(true);
@@ -115,6 +117,21 @@ impl Ending {
     }
 }
 
+/// Reads up to `len` bytes in place of those that are there, and gives how many came; allocates nothing if there is room.
+fn fill_up(reader: &mut impl Read, len: usize, bytes: &mut Vec<u8>) -> std::io::Result<usize> {
+    let mut filled = 0;
+    loop {
+        let room = bytes.capacity().max(2 * filled).max(FIRST_ROOM);
+        bytes.truncate(len);
+        bytes.reserve_exact(len.min(room).saturating_sub(bytes.len()));
+        bytes.resize(len.min(room), 0);
+        filled += fill(reader, &mut bytes[filled..])?;
+        if filled == len || filled < bytes.len() {
+            return Ok(filled);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +153,20 @@ mod tests {
         }
         assert!(!stream.next_raw(&mut frame).unwrap());
         assert_eq!(counters.counts().received, 2);
+    }
+
+    #[test]
+    fn a_frame_takes_memory_as_it_comes() {
+        let len = 3 * FIRST_ROOM + 5;
+        let sent: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+        for (came, room) in [(0, FIRST_ROOM), (100, FIRST_ROOM), (FIRST_ROOM + 1, 2 * FIRST_ROOM), (len, len)] {
+            let mut bytes = vec![];
+            assert_eq!(fill_up(&mut &sent[..came], len, &mut bytes).unwrap(), came);
+            assert!(bytes[..came] == sent[..came] && bytes.capacity() == room, "{came}: {}", bytes.capacity());
+        }
+        let mut bytes = Vec::with_capacity(len);
+        assert_eq!(fill_up(&mut &sent[..], 7, &mut bytes).unwrap(), 7);
+        assert_eq!((&bytes[..], bytes.capacity()), (&sent[..7], len));
     }
 
     #[test]
