@@ -9,6 +9,7 @@ use crate::annotate::metadata::Problem;
 
 const IMAGE_DESCRIPTION: u16 = 0x010E;
 const ASCII: u16 = 2;
+const HEADER: usize = 8;
 const ENTRY: usize = 12;
 
 struct Tiff<'a> {
@@ -37,22 +38,11 @@ pub(super) fn with_description(tiff: Option<&[u8]>, text: &str) -> Result<Vec<u8
         Some(entry) => entry,
         None => tiff.grow(&mut new),
     };
-    let place = match tiff.find(IMAGE_DESCRIPTION).and_then(|entry| tiff.text(entry)) {
-        Some(old)
-            if old.len() >= text.len() && old.start > entry + ENTRY || old.end < entry && old.len() >= text.len() =>
-        {
-            new[old.clone()].fill(0);
-            old.start
-        }
-        _ => {
-            let place = new.len().next_multiple_of(2);
-            new.resize(place + text.len(), 0);
-            place
-        }
-    };
-    new[place..place + text.len()].copy_from_slice(&text);
     // A text of up to four bytes stands in the entry itself.
-    let value = if text.len() <= 4 { tiff.short_text(&text) } else { tiff.u32(place as u32) };
+    let value = match text.len() {
+        ..=4 => tiff.short_text(&text),
+        _ => tiff.u32(tiff.put(&text, &mut new) as u32),
+    };
     new[entry..entry + 2].copy_from_slice(&tiff.u16(IMAGE_DESCRIPTION));
     new[entry + 2..entry + 4].copy_from_slice(&tiff.u16(ASCII));
     new[entry + 4..entry + 8].copy_from_slice(&tiff.u32(text.len() as u32));
@@ -70,8 +60,18 @@ impl<'a> Tiff<'a> {
         let mut tiff = Self { bytes, is_big_endian, directory: 0, count: 0 };
         tiff.directory = tiff.read_u32(4)? as usize;
         tiff.count = usize::from(tiff.read_u16(tiff.directory)?);
-        let end = tiff.directory + 2 + tiff.count * ENTRY + 4;
-        (tiff.directory >= 8 && end <= bytes.len()).then_some(tiff)
+        let is_whole = tiff.directory >= HEADER && tiff.directory_end() <= bytes.len();
+        // One more entry must be possible.
+        (is_whole && tiff.count < usize::from(u16::MAX)).then_some(tiff)
+    }
+
+    fn directory_end(&self) -> usize {
+        self.directory + 2 + self.count * ENTRY + 4
+    }
+
+    /// Whether a text stands outside of header and directory, as a damaged file's need not.
+    fn is_apart(&self, text: &Range<usize>) -> bool {
+        text.start >= HEADER && (text.end <= self.directory || text.start >= self.directory_end())
     }
 
     fn entries(&self) -> impl Iterator<Item = usize> {
@@ -89,6 +89,19 @@ impl<'a> Tiff<'a> {
         let start = if count <= 4 { entry + 8 } else { self.read_u32(entry + 8)? as usize };
         let end = start.checked_add(count)?;
         (is_ascii && end <= self.bytes.len()).then_some(start..end)
+    }
+
+    /// Writes a text where the old description stood if it fits there, else at the end, and gives its place.
+    fn put(&self, text: &[u8], new: &mut Vec<u8>) -> usize {
+        let old = self.find(IMAGE_DESCRIPTION).and_then(|entry| self.text(entry));
+        let old = old.filter(|old| old.len() >= text.len() && self.is_apart(old));
+        let place = old.as_ref().map_or(new.len().next_multiple_of(2), |old| old.start);
+        match old {
+            Some(old) => new[old].fill(0),
+            None => new.resize(place + text.len(), 0),
+        }
+        new[place..place + text.len()].copy_from_slice(text);
+        place
     }
 
     /// Writes the directory anew at the end, with room for the description in its order, and gives the place of that room.
@@ -159,7 +172,23 @@ mod tests {
             assert_eq!(description(&new).unwrap().as_deref(), Some(text));
             assert_eq!(new.len() > long.len() + 1, grows, "{text}");
         }
+        let short = with_description(None, "dog").unwrap();
+        assert_eq!(with_description(Some(&short), "dog").unwrap(), short);
         assert_eq!(description(&with_description(None, "a dog").unwrap()).unwrap().as_deref(), Some("a dog"));
+    }
+
+    #[test]
+    fn a_description_that_points_at_the_directory_is_written_elsewhere() {
+        let long = with_description(Some(CAMERA), "a brown dog").unwrap();
+        let tiff = Tiff::parse(&long).unwrap();
+        let entry = tiff.find(IMAGE_DESCRIPTION).unwrap();
+        for at in [0, 2, tiff.directory - 3, tiff.directory, entry + ENTRY + 1, tiff.directory_end() - 1] {
+            let mut damaged = long.clone();
+            damaged[entry + 8..entry + 12].copy_from_slice(&tiff.u32(at as u32));
+            let new = with_description(Some(&damaged), "a dog").unwrap();
+            assert_eq!(description(&new).unwrap().as_deref(), Some("a dog"), "{at}");
+            assert_eq!(new[entry + ENTRY..tiff.directory_end()], long[entry + ENTRY..tiff.directory_end()], "{at}");
+        }
     }
 
     #[test]

@@ -12,6 +12,8 @@ const IPTC_DIGEST: u16 = 0x0425;
 const CAPTION: (u8, u8) = (2, 120);
 const CHARSET: (u8, u8) = (1, 90);
 const UTF8: &[u8] = b"\x1B%G";
+/// Bytes of a caption that IIM allows.
+const MAX_CAPTION: usize = 2000;
 
 /// One image resource; `whole` has its padding.
 struct Resource {
@@ -92,6 +94,9 @@ fn encode(id: u16, content: &[u8]) -> Vec<u8> {
 }
 
 fn iptc_with_caption(iptc: &[u8], caption: &str) -> Result<Vec<u8>, Problem> {
+    if caption.len() > MAX_CAPTION {
+        return Err(format!("IPTC takes captions of up to {MAX_CAPTION} bytes, ask for a sidecar"));
+    }
     let sets = data_sets(iptc)?;
     let is_utf8 = sets.iter().any(|set| set.number == CHARSET && iptc[set.content.clone()] == *UTF8);
     if !caption.is_ascii() && !is_utf8 && !iptc.is_ascii_text(&sets) {
@@ -189,6 +194,12 @@ mod tests {
         assert_eq!(numbers, [(2, 0), (2, 90), (2, 120), (2, 122)]);
         assert_eq!(new[after[2].content.clone()], *Md5::digest(iptc));
         assert_eq!(with_caption(Some(&new), "a dog").unwrap(), new);
+    }
+
+    #[test]
+    fn a_caption_beyond_what_iptc_takes_is_refused() {
+        assert!(with_caption(None, &"a".repeat(MAX_CAPTION)).is_ok());
+        assert!(with_caption(None, &"a".repeat(MAX_CAPTION + 1)).unwrap_err().contains("sidecar"));
     }
 
     #[test]

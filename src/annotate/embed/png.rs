@@ -125,7 +125,8 @@ fn chunk_at(file: &[u8], at: usize) -> Option<Chunk> {
     let [a, b, c, d, kind @ ..]: [u8; 8] = *file.get(at..)?.first_chunk()?;
     let start = at + 8;
     let end = start.checked_add(u32::from_be_bytes([a, b, c, d]) as usize)?;
-    (end + 4 <= file.len()).then_some(Chunk { kind, whole: at..end + 4, content: start..end })
+    let whole = at..end.checked_add(4)?;
+    (whole.end <= file.len()).then_some(Chunk { kind, whole, content: start..end })
 }
 
 fn encode(kind: [u8; 4], content: &[u8]) -> Vec<u8> {
