@@ -31,7 +31,8 @@ pub struct ResizeBuffers {
 }
 
 impl Preprocessor {
-    pub(crate) fn new(spec: PreprocessSpec) -> Self {
+    /// Tabulates what becomes of each value. `spec` is as [`PreprocessSpec::parse`] gives it, within the limits.
+    pub fn new(spec: PreprocessSpec) -> Self {
         let mut normalised = Box::new([[0.0; 256]; 3]);
         for (channel, table) in normalised.iter_mut().enumerate() {
             for (value, normal) in table.iter_mut().enumerate() {

@@ -74,11 +74,12 @@ impl Places {
 }
 
 impl Metadata {
-    /// Whether every place holds already what it shall; reads the sidecars and the photo.
+    /// Whether every place holds already what it shall, a caption by the model of this hash or a person's words; reads the
+    /// sidecars and the photo.
     ///
     /// # Errors
     /// As [`write`](Self::write).
-    pub(crate) fn is_done(&self, photo: &Path, model_hash: &str) -> Result<bool> {
+    pub fn is_done(&self, photo: &Path, model_hash: &str) -> Result<bool> {
         let stays = |found: Found| self.stays(&found, model_hash).is_some();
         let Places { xmp, txt, embedded } = self.places;
         Ok((!xmp || stays(self.in_sidecar(photo, "xmp", xmp::find)?))
@@ -90,7 +91,7 @@ impl Metadata {
     ///
     /// # Errors
     /// [`Error::Metadata`] where something of another's would be harmed, [`Error::Read`], [`Error::Write`].
-    pub(crate) fn write(&self, photo: &Path, record: &mut Record) -> Result<()> {
+    pub fn write(&self, photo: &Path, record: &mut Record) -> Result<()> {
         let Some(caption) = record.caption.clone() else { return Ok(()) };
         let (model, model_hash) = (record.model.clone(), record.model_hash.clone());
         let mark = Mark {
