@@ -66,7 +66,7 @@ CLASSES: dict[str, str] = {
     "cake": "cake, cupcake",
     "chair": "chair, stool, armchair",
     "couch": "couch, sofa, loveseat",
-    "potted plant": "potted plant, plant, houseplant",
+    "potted plant": "potted plant, plants, houseplant",
     "bed": "bed, mattress",
     "dining table": "table, dining table, desk",
     "toilet": "toilet, urinal",
@@ -90,7 +90,8 @@ CLASSES: dict[str, str] = {
     "toothbrush": "toothbrush",
 }
 IRREGULAR = {"man": "men", "woman": "women", "child": "children", "goose": "geese", "ox": "oxen", "knife": "knives", "calf": "calves"}
-COLLECTIVE = ("people", "crowd", "couple", "family", "cattle", "luggage", "oranges")
+# Several without a plural form, or listed in the plural alone, since the singular means something else as well.
+COLLECTIVE = ("people", "crowd", "couple", "family", "cattle", "luggage", "oranges", "plants")
 # Phrases whose last word would be taken for another class.
 NO_OBJECT = ("orange", "skiing", "hot dog stand", "table tennis", "tennis court", "bear costume", "train tracks", "train track",
              "tour bus stop", "bus stop", "bus station", "train station", "baseball field", "baseball game", "baseball player",

@@ -32,6 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="folder for features, checkpoints and the curve")
     parser.add_argument("--features", type=Path, help="folder of cached features of the same encoder (default: the work folder)")
     parser.add_argument("--start", type=Path, help="checkpoint of an earlier stage (default: ImageNet encoder, new decoder)")
+    parser.add_argument("--encoder", type=Path, help="checkpoint to take the encoder from, where it is not that of --start")
     parser.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone, on cached features")
     parser.add_argument("--frozen-blocks", type=int, default=5, help="first encoder blocks that stay as they are")
     parser.add_argument("--epochs", type=int, default=12)
@@ -139,6 +140,12 @@ class Stage:
         self.schedule.step()
 
     def _open_model(self) -> tuple[Captioner, Vocabulary]:
+        model, vocabulary = self._start()
+        if self.options.encoder:
+            model.encoder.load_state_dict(load_model(self.options.encoder)[0].encoder.state_dict())
+        return model, vocabulary
+
+    def _start(self) -> tuple[Captioner, Vocabulary]:
         if self.options.start:
             return load_model(self.options.start)
         captions = [caption for photo in self.photos for caption in photo.captions]
