@@ -108,7 +108,7 @@ struct Decoder {
 
 impl Decoder {
     fn new(preprocessor: Arc<Preprocessor>) -> Self {
-        Self { buffers: preprocessor.buffers(), reader: PictureReader::new(), preprocessor }
+        Self { buffers: preprocessor.buffers(), reader: PictureReader::for_encoder(preprocessor.spec()), preprocessor }
     }
 
     fn run(mut self, tasks: &Receiver<Task>, free: &Receiver<Pixels>, seen: &SyncSender<Seen>) {

@@ -40,7 +40,8 @@ pub fn run(args: &Args) -> ExitCode {
         Args { photos, .. } if photos.len() > 1 || photos.iter().any(is_folder) => Form::PathAndCaption,
         _ => Form::Caption,
     };
-    let mut run = Run { captioner, reader: PictureReader::new(), form, has_failed: false };
+    let reader = PictureReader::for_encoder(captioner.model().preprocessor.spec());
+    let mut run = Run { captioner, reader, form, has_failed: false };
     let printed = run.photos(&args.photos);
     exit_code(printed, ExitCode::from(u8::from(run.has_failed)))
 }

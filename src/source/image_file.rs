@@ -17,12 +17,18 @@ use crate::guard::{Cause, guarded};
 use crate::limits::{MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS, MAX_PICTURE_SIDE};
 use crate::memory_pool;
 use crate::source::jpeg;
+use crate::source::scaled_jpeg::ScaledJpeg;
+use crate::spec::{PreprocessSpec, Resize};
 
 /// Bytes that a decoder may allocate: the largest picture at eight bytes a pixel (16-bit RGBA).
 const MAX_DECODER_BYTES: u64 = 8 * MAX_PICTURE_PIXELS;
 
 /// Bytes of texts, profiles and EXIF of a PNG, unpacked.
 const MAX_PNG_EXTRAS: u64 = 16 << 20;
+
+/// A JPEG is scaled as long as its sides stay 4/3 of what the encoder takes, so that the resize still has several pixels to
+/// average for each of its own.
+const SCALING_MARGIN: [usize; 2] = [4, 3];
 
 /// Of 100, for pictures of the size of a thumb.
 const THUMBNAIL_QUALITY: u8 = 70;
@@ -33,13 +39,25 @@ const THUMBNAIL_QUALITY: u8 = 70;
 #[derive(Debug, Default)]
 pub struct PictureReader {
     file: Vec<u8>,
-    pixels: Vec<u8>, // (height, width, 3)
+    pixels: Vec<u8>,           // (height, width, 3)
+    least: Option<[usize; 2]>, // width and height
 }
 
 impl PictureReader {
     /// A reader that has allocated nothing yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A reader for an encoder that shrinks pictures: a baseline JPEG that is much larger is decoded at a fraction of its
+    /// size, which is several times faster, takes less memory, and changes what the encoder sees by little.
+    pub fn for_encoder(spec: &PreprocessSpec) -> Self {
+        let [height, width] = match spec.resize {
+            Resize::Squash(size) => size,
+            Resize::ShortestEdge(side) => [side; 2],
+        };
+        let [more, less] = SCALING_MARGIN;
+        Self { least: Some([width, height].map(|side| (side * more).div_ceil(less))), ..Self::default() }
     }
 
     /// Reads and decodes a file.
@@ -67,7 +85,8 @@ impl PictureReader {
         self.file.clear();
         let read = stream.take(MAX_PICTURE_BYTES + 1).read_to_end(&mut self.file);
         read.map_err(|cause| Error::Read { path: name.into(), cause })?;
-        let (width, height) = decode_picture(name, &self.file, &mut self.pixels)?;
+        let decoding = Decoding { name, file: &self.file, least: self.least };
+        let (width, height) = decoding.run(&mut self.pixels)?;
         Frame::new(width, height, &self.pixels)
     }
 
@@ -76,6 +95,7 @@ impl PictureReader {
     /// # Errors
     /// As [`read`](Self::read).
     pub(crate) fn thumbnail(&mut self, path: &Path, side: u32) -> Result<Vec<u8>> {
+        self.least = Some([side as usize; 2]);
         let frame = self.read(path)?;
         let (width, height) = (frame.width(), frame.height());
         let longest = width.max(height).max(side);
@@ -95,26 +115,27 @@ impl PictureReader {
 /// # Errors
 /// As [`PictureReader::read`]; `pixels` may then hold half a picture.
 pub(crate) fn decode_picture(name: &Path, file: &[u8], pixels: &mut Vec<u8>) -> Result<(u32, u32)> {
-    Decoding { name, file }.run(pixels)
+    Decoding { name, file, least: None }.run(pixels)
 }
 
 /// One picture on its way from bytes to pixels.
 struct Decoding<'a> {
     name: &'a Path,
     file: &'a [u8],
+    least: Option<[usize; 2]>,
 }
 
 impl Decoding<'_> {
     fn run(&self, pixels: &mut Vec<u8>) -> Result<(u32, u32)> {
         let format = self.format()?;
-        if format == ImageFormat::Jpeg && jpeg::complete_len(self.file).is_none() {
-            return Err(self.broken("the end marker is missing".into()));
-        }
-        let size = guarded(|| self.decode(format, pixels)).map_err(|cause| match cause.downcast::<Error>() {
+        let size = guarded(|| match self.decode_scaled(pixels)? {
+            Some(size) => Ok(size),
+            None => self.decode(format, pixels),
+        });
+        size.map_err(|cause| match cause.downcast::<Error>() {
             Ok(known) => *known,
             Err(cause) => self.broken(cause),
-        })?;
-        Ok(size)
+        })
     }
 
     fn format(&self) -> Result<ImageFormat> {
@@ -129,9 +150,33 @@ impl Decoding<'_> {
         format.ok_or_else(|| Error::NotAPicture { path: path() })
     }
 
+    /// A JPEG at a fraction of its size; `None` where it must be decoded in full.
+    fn decode_scaled(&self, pixels: &mut Vec<u8>) -> Result<Option<(u32, u32)>> {
+        let Some((least, jpeg)) = self.least.zip(ScaledJpeg::open(self.file)) else { return Ok(None) };
+        let orientation = jpeg.exif().and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms);
+        let least = if is_sideways(orientation) { [least[1], least[0]] } else { least };
+        let Some(scale) = jpeg.scale(least) else { return Ok(None) };
+        let [full_width, full_height] = jpeg.full_size().map(|side| side as u32);
+        self.check_size(full_width, full_height)?;
+        let [width, height] = jpeg.size(scale);
+        let len = width * height * 3;
+        if pixels.capacity() < len {
+            *pixels = Vec::new();
+        }
+        let turned_len = if orientation == Orientation::NoTransforms { 0 } else { len };
+        let needed = (len + turned_len).saturating_sub(pixels.capacity());
+        self.check_memory(full_width, full_height, needed)?;
+        pixels.resize(len, 0);
+        let decoded = jpeg.decode(scale, pixels);
+        Ok(decoded.map(|()| turned(orientation, width as u32, height as u32, pixels)))
+    }
+
     fn decode(&self, format: ImageFormat, pixels: &mut Vec<u8>) -> Result<(u32, u32)> {
         if let (ImageFormat::Png, Some((width, height))) = (format, png_size(self.file)) {
             self.check_size(width, height)?;
+        }
+        if format == ImageFormat::Jpeg && jpeg::complete_len(self.file).is_none() {
+            return Err(self.broken("the end marker is missing".into()));
         }
         let mut reader = ImageReader::with_format(Cursor::new(self.file), format);
         reader.limits(limits(format));
@@ -144,7 +189,9 @@ impl Decoding<'_> {
             *pixels = Vec::new();
         }
         let spare = if is_plain { pixels.capacity() } else { 0 };
-        self.check_memory(width, height, self.bytes_per_pixel(format, decoder.color_type(), is_plain), spare)?;
+        let bytes_per_pixel = self.bytes_per_pixel(format, decoder.color_type(), is_plain);
+        let needed = u64::from(width) * u64::from(height) * bytes_per_pixel + self.file.len() as u64;
+        self.check_memory(width, height, usize::try_from(needed).unwrap_or(usize::MAX).saturating_sub(spare))?;
         if is_plain {
             pixels.resize(decoder.total_bytes() as usize, 0);
             decoder.read_image(pixels).map_err(|e| self.error(e))?;
@@ -178,11 +225,8 @@ impl Decoding<'_> {
         decoder + u64::from(color.bytes_per_pixel()) + if is_plain { 0 } else { 4 + 3 }
     }
 
-    /// Refuses what the pool has no room for, an eighth of it left for the gaps between blocks; `spare` bytes of the
-    /// picture's are there already.
-    fn check_memory(&self, width: u32, height: u32, bytes_per_pixel: u64, spare: usize) -> Result<()> {
-        let needed = u64::from(width) * u64::from(height) * bytes_per_pixel + self.file.len() as u64;
-        let needed = usize::try_from(needed).unwrap_or(usize::MAX).saturating_sub(spare);
+    /// Refuses what the pool has no room for, an eighth of it left for the gaps between blocks.
+    fn check_memory(&self, width: u32, height: u32, needed: usize) -> Result<()> {
         match memory_pool::left() {
             Some(left) if needed > left - left / 8 => {
                 Err(Error::PictureMemory { path: self.name.into(), width, height, needed, left })
@@ -211,6 +255,24 @@ fn png_size(file: &[u8]) -> Option<(u32, u32)> {
     let header = file.get(12..)?.strip_prefix(b"IHDR")?;
     let (width, rest) = header.split_first_chunk()?;
     Some((u32::from_be_bytes(*width), u32::from_be_bytes(*rest.first_chunk()?)))
+}
+
+fn is_sideways(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Rotate90 | Rotate90FlipH | Rotate270 | Rotate270FlipH)
+}
+
+/// Turns (height, width, 3) as EXIF says, and gives its width and height.
+fn turned(orientation: Orientation, width: u32, height: u32, pixels: &mut Vec<u8>) -> (u32, u32) {
+    if orientation == Orientation::NoTransforms {
+        return (width, height);
+    }
+    let picture = RgbImage::from_raw(width, height, std::mem::take(pixels));
+    let mut picture = DynamicImage::from(picture.expect("decoded at this size"));
+    picture.apply_orientation(orientation);
+    let size = (picture.width(), picture.height());
+    *pixels = picture.into_rgb8().into_raw();
+    size
 }
 
 fn limits(format: ImageFormat) -> Limits {

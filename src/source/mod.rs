@@ -28,6 +28,7 @@ mod raw_stream;
 mod recovering;
 mod replay;
 mod rpicam;
+mod scaled_jpeg;
 mod stop;
 mod test_pattern;
 mod transformed;

@@ -95,22 +95,25 @@ fn json_lines_hold_what_they_promise() {
 #[test]
 fn exif_orientation_is_honoured() {
     // The same scene, stored as the camera held on its side writes it: rotated left, tag 6 says turn right to view.
-    let mut scene = square(64);
-    for (_, y, pixel) in scene.enumerate_pixels_mut() {
-        if y < 24 {
-            *pixel = image::Rgb([235, 220, 50]);
+    // The larger scene is decoded at a quarter of its size.
+    for side in [64, 256] {
+        let mut scene = square(side);
+        for (_, y, pixel) in scene.enumerate_pixels_mut() {
+            if y < side * 3 / 8 {
+                *pixel = image::Rgb([235, 220, 50]);
+            }
         }
+        let stored = image::imageops::rotate270(&scene);
+        let folder = folder();
+        let upright = file(&folder, "upright.jpg", &encoded(&scene, ImageFormat::Jpeg));
+        let sideways = file(&folder, "sideways.jpg", &encoded(&stored, ImageFormat::Jpeg));
+        let tagged = file(&folder, "tagged.jpg", &with_orientation(&encoded(&stored, ImageFormat::Jpeg), 6));
+        let output = caption_tiny(&[upright, sideways, tagged], &["--json"]);
+        let tokens: Vec<serde_json::Value> =
+            stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(tokens[0]["caption"], tokens[2]["caption"]);
+        assert_ne!(tokens[0]["confidence"], tokens[1]["confidence"], "the picture must look different on its side");
     }
-    let stored = image::imageops::rotate270(&scene);
-    let folder = folder();
-    let upright = file(&folder, "upright.jpg", &encoded(&scene, ImageFormat::Jpeg));
-    let sideways = file(&folder, "sideways.jpg", &encoded(&stored, ImageFormat::Jpeg));
-    let tagged = file(&folder, "tagged.jpg", &with_orientation(&encoded(&stored, ImageFormat::Jpeg), 6));
-    let output = caption_tiny(&[upright, sideways, tagged], &["--json"]);
-    let tokens: Vec<serde_json::Value> =
-        stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(tokens[0]["caption"], tokens[2]["caption"]);
-    assert_ne!(tokens[0]["confidence"], tokens[1]["confidence"], "the picture must look different on its side");
 }
 
 /// Adds an EXIF segment with the orientation tag alone (TIFF, big endian).
