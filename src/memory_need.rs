@@ -16,11 +16,11 @@ const BASE: usize = 450_000;
 /// Bytes of one entry of the vocabulary.
 const TOKEN: usize = 95;
 
-/// Bytes that a node or a constant takes while its graph is loaded.
-const LOADED_NODE: usize = 4_700;
+/// Bytes that a node or a constant takes while its graph is loaded: mostly pointers.
+const LOADED_NODE: usize = 588 * size_of::<usize>();
 
-/// Bytes that tract keeps for a node or a constant of a graph of floats.
-const FLOAT_NODE: usize = 3_500;
+/// Bytes that tract keeps for a node or a constant of a graph of floats: mostly pointers.
+const FLOAT_NODE: usize = 438 * size_of::<usize>();
 
 /// Bytes of activations for each byte of pixels that enters the encoder: in kernels of our own, and in tract.
 const INT8_ACTIVATIONS: f64 = 5.4;
