@@ -11,6 +11,7 @@ mod hostile_pictures;
 mod hostile_streams;
 mod memory;
 mod models;
+mod panics;
 mod parity;
 mod pictures;
 mod serial;
