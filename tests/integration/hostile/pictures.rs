@@ -8,6 +8,7 @@ use image::{Frame, ImageFormat, RgbaImage};
 use miniz_oxide::deflate::compress_to_vec_zlib;
 use tempfile::TempDir;
 
+use super::Random;
 use crate::support::*;
 
 const FORMATS: [ImageFormat; 6] =
@@ -51,24 +52,20 @@ fn assert_captioned(folder: &TempDir, name: &str, bytes: &[u8]) -> String {
 #[test]
 fn every_format_cut_anywhere_and_with_flipped_bits_is_captioned_or_refused() {
     let folder = folder();
-    let mut state = 1u64;
-    let mut random = |end: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % end
-    };
+    let mut random = Random(1);
     for format in FORMATS {
         let whole = encoded(&square(64), format);
         let mut pictures = Vec::new();
         for trial in 0..120 {
             let mut damaged = whole.clone();
             if trial % 3 == 0 {
-                damaged.truncate(random(whole.len()));
+                damaged.truncate(random.below(whole.len()));
             }
             // Most of the flips where the structure is.
             for _ in 0..trial % 5 {
                 let end = if trial % 2 == 0 { damaged.len() } else { damaged.len().min(200) };
                 if end > 0 {
-                    damaged[random(end)] ^= 1 << random(8);
+                    damaged[random.below(end)] ^= 1 << random.below(8);
                 }
             }
             pictures.push(file(&folder, &format!("{format:?}-{trial}.x"), &damaged));

@@ -6,6 +6,7 @@ use std::process::{Output, Stdio};
 
 use image::ImageFormat;
 
+use super::Random;
 use crate::support::*;
 
 const MEMORY: &str = "64M";
@@ -114,17 +115,13 @@ fn streams_with_flipped_bits_end_in_captions_or_words() {
         [&b"YUV4MPEG2 W64 H64 F10:1 Ip A1:1 C444\n"[..], &frame.repeat(3)].concat()
     };
     let mjpeg = encoded(&square(64), ImageFormat::Jpeg).repeat(4);
-    let mut state = 5u64;
-    let mut random = |end: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % end
-    };
+    let mut random = Random(1);
     for (format, whole) in [("y4m", &y4m), ("mjpeg", &mjpeg)] {
         for trial in 0..40 {
             let mut damaged = whole.clone();
             for _ in 0..=trial % 4 {
                 let end = if trial % 2 == 0 { damaged.len() } else { 40 };
-                damaged[random(end)] ^= 1 << random(8);
+                damaged[random.below(end)] ^= 1 << random.below(8);
             }
             let output = watch(&["--format", format], &damaged);
             let said = stderr(&output);
