@@ -243,15 +243,19 @@ class Faults:
     def kill_while_annotating(self) -> str:
         """SIGKILL while photos, sidecars and records are written: under its final name every file is whole; the next run goes on"""
         photos = self.work / "killed"
-        shutil.copytree(self.photos(200), photos)
+        shutil.copytree(self.photos(500), photos)
         original = {path.name: path.read_bytes() for path in photos.iterdir()}
-        out, checked, stops = self.work / "killed.jsonl", 0, []
+        out, checked, in_the_middle, stops = self.work / "killed.jsonl", 0, 0, []
         command = self.command("annotate", photos, "--jsonl", out, "--sidecar", "xmp", "--sidecar", "txt", "--embed")
         generator = random.Random(2)
         for _ in range(self.kills):
             child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            # Opening the model takes some of it; the rest is spread over the writing.
-            time.sleep(generator.uniform(0.01, 0.12))
+            # Once it writes, a random moment, up to some photos later.
+            written = len(stops) and stops[-1]
+            while child.poll() is None and (not out.exists() or out.read_bytes().count(b"\n") <= written):
+                time.sleep(0.0002)
+            time.sleep(generator.uniform(0, 0.04))
+            in_the_middle += child.poll() is None
             child.kill()
             child.wait()
             checked += self.whole_sidecars(photos)
@@ -264,9 +268,9 @@ class Faults:
                     json.loads(line)
         end = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT_S)
         require(end.returncode == 0, f"exit code {end.returncode} in the end: {end.stderr}")
-        require(len(self.records(out)) == 200, "records are missing or double")
+        require(len(self.records(out)) == 500, "records are missing or double")
         self.no_temporary_files(photos)
-        return f"{self.kills} kills after 0 to {max(stops)} of 200 photos, {checked} looks at sidecars, none torn"
+        return f"{self.kills} kills, {in_the_middle} of them before the end, after {min(stops)} to {max(stops)} of 500 photos, {checked} looks at sidecars, none torn"
 
     def kill_while_keeping_frames(self) -> str:
         """SIGKILL while `watch` keeps pictures: each is whole, the numbers go on"""
