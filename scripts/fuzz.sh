@@ -7,8 +7,8 @@ usage() {
 usage: scripts/fuzz.sh [TARGET...] [--minutes N] [--build]
 
 Builds the targets of tests/fuzz, feeds each from its seeds for N minutes [1], one after the other, and prints a line of
-figures for each. An input that panics, hangs for over 5 s or breaks a memory bound ends the run with exit code 1; it is then
-in tests/fuzz/artifacts. What is found on the way stays in tests/fuzz/corpus.
+figures for each. An input that panics, computes for over 5 s, waits for over 60 s or breaks a memory bound ends the run with
+exit code 1; it is then in tests/fuzz/artifacts. What is found on the way stays in tests/fuzz/corpus.
 
   TARGET       picture, stream, serial, config, model, metadata or journal [all]
   --minutes N  how long each target runs
@@ -42,7 +42,7 @@ for option in level=4 inline-8bit-counters pc-table trace-compares; do
     coverage="$coverage -Cllvm-args=-sanitizer-coverage-$option"
 done
 RUSTC_BOOTSTRAP=1 RUSTFLAGS="$coverage -Zsanitizer=address --cfg fuzzing" \
-    cargo build --release --locked --target "$triple" --target-dir "$folder"
+    cargo build --release --target "$triple" --target-dir "$folder"
 [ -z "$builds_only" ] || exit 0
 
 # Memory that a target frees is kept from reuse for a while, which finds more, but counts against -rss_limit_mb.
@@ -65,7 +65,7 @@ run() {
 $(bounds "$1")
 END
     dictionary="dictionaries/$1.dict"
-    set -- "$1" "corpus/$1" "seeds/$1" -max_total_time=$((minutes * 60)) -timeout=5 -malloc_limit_mb="$largest" \
+    set -- "$1" "corpus/$1" "seeds/$1" -max_total_time=$((minutes * 60)) -timeout=60 -malloc_limit_mb="$largest" \
         -rss_limit_mb="$resident" -max_len="$longest" -artifact_prefix="artifacts/$1/" -print_final_stats=1
     # `annotate` returns while its decoding threads end, whose memory then looks lost.
     [ "$1" != journal ] || set -- "$@" -detect_leaks=0

@@ -99,6 +99,12 @@ def pictures() -> dict[str, bytes]:
     }
     methods = {"raw": "raw", "lzw": "tiff_lzw", "deflate": "tiff_adobe_deflate", "packbits": "packbits", "jpeg": "jpeg"}
     seeds |= {f"{name}.tiff": coded("RGB", "TIFF", compression=method) for name, method in methods.items()}
+    large = {"large_444": (0, "RGB"), "large_422": (1, "RGB"), "large_420": (2, "RGB"), "large_gray": (0, "L")}
+    for name, (subsampling, mode) in large.items():
+        file = io.BytesIO()
+        picture = drawn("RGB").resize((60, 44)).convert(mode)
+        picture.save(file, "JPEG", quality=40, subsampling=subsampling, restart_marker_blocks=3 * subsampling)
+        seeds[f"{name}.jpg"] = file.getvalue()
     return seeds | {"fax.tiff": coded("1", "TIFF", compression="group4"), "rle.tiff": coded("1", "TIFF", compression="group3")}
 
 

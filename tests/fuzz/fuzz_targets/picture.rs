@@ -1,4 +1,4 @@
-//! Any bytes as a picture file: decoded, and what decodes is preprocessed by every filter.
+//! Any bytes as a picture file: decoded whole and at a fraction of its size, and what decodes is preprocessed by every filter.
 #![no_main]
 
 use std::path::Path;
@@ -27,14 +27,26 @@ fuzz_target!(init: start(), |file: &[u8]| {
 });
 
 fn decode(file: &[u8]) {
-    let mut reader = PictureReader::new();
+    let whole = read(PictureReader::new(), file);
+    let scaled = read(PictureReader::for_encoder(PREPROCESSORS[0].spec()), file);
+    if let (Some(whole), Some(scaled)) = (whole, scaled) {
+        assert!(scaled.0 <= whole.0 && scaled.1 <= whole.1, "{scaled:?} of {whole:?}");
+    }
+}
+
+/// Width and height of the picture, if it is one.
+fn read(mut reader: PictureReader, file: &[u8]) -> Option<(u32, u32)> {
     match reader.read_from(file, Path::new("a picture")) {
         Ok(frame) => {
             let is_large = u64::from(frame.width()) * u64::from(frame.height()) > MANY_PIXELS;
             let preprocessors = PREPROCESSORS.iter().take(if is_large { 1 } else { PREPROCESSORS.len() });
             preprocessors.for_each(|preprocessor| preprocess(preprocessor, &frame));
+            Some((frame.width(), frame.height()))
         }
-        Err(error) => assert!(error.to_string().contains("a picture"), "{error}"),
+        Err(error) => {
+            assert!(error.to_string().contains("a picture"), "{error}");
+            None
+        }
     }
 }
 

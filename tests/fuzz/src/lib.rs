@@ -4,30 +4,57 @@ pub mod png;
 pub mod protobuf;
 
 use std::fs;
+use std::panic::{self, PanicHookInfo};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use scenescribe::{MemoryPool, PreprocessSpec, Preprocessor, quiet_guarded_panics};
 use tempfile::TempDir;
 
 #[global_allocator]
 static HEAP: MemoryPool = MemoryPool;
 
-/// To be called once before the first input. A panic that the library turns into an error is no finding, any other is.
+/// To be called once before the first input. A panic of foreign code that the library turns into an error is no finding, any
+/// other is, and so is one of our own decoders.
 pub fn start() {
+    let abort: Arc<dyn Fn(&PanicHookInfo) + Send + Sync> = panic::take_hook().into();
+    let unguarded = Arc::clone(&abort);
+    panic::set_hook(Box::new(move |panic| unguarded(panic)));
     quiet_guarded_panics();
+    let quiet = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| match panic.location() {
+        Some(place) if is_of_our_decoders(place.file()) => abort(panic),
+        _ => quiet(panic),
+    }));
 }
+
+fn is_of_our_decoders(file: &str) -> bool {
+    file.contains("src/source/") && !file.contains("registry")
+}
+
+/// Processor time that an input may take, instrumented as it is: on a busy machine no other clock tells a hang.
+const MOST_TIME: Duration = Duration::from_secs(5);
 
 /// Calls `call`, which may have at most `budget` bytes more in use at once than there were before.
 ///
 /// # Panics
-/// If it had more.
+/// If it had more, or took more than five seconds.
 pub fn within<T>(budget: usize, call: impl FnOnce() -> T) -> T {
-    let before = MemoryPool::used();
+    let (before, start) = (MemoryPool::used(), processor_time());
     MemoryPool::reset_peak();
     let outcome = call();
     let taken = MemoryPool::peak().saturating_sub(before);
     assert!(taken <= budget, "{taken} bytes in use at once, over the budget of {budget}");
+    let time = processor_time().saturating_sub(start);
+    assert!(time <= MOST_TIME, "{time:?} of processor time");
     outcome
+}
+
+/// Time that all threads of the process have computed.
+fn processor_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }
 
 /// What is left of an input; zeros come after its end.

@@ -270,10 +270,10 @@ fn add_filled(graph: &mut GraphProto, input: &mut Input) {
     graph.node.insert(0, new);
 }
 
-/// A graph in an attribute of a graph, and so on.
+/// A graph in an attribute of a graph, and so on; deeper than any decoder of protobuf follows.
 fn nest(graph: &mut GraphProto, depth: u16) {
     let mut inner = GraphProto::default();
-    for _ in 0..depth % 2048 {
+    for _ in 0..depth % 256 {
         let attribute =
             AttributeProto { name: "then_branch".into(), g: Some(inner), r#type: 5, ..AttributeProto::default() };
         let node = NodeProto { op_type: "If".into(), attribute: vec![attribute], ..NodeProto::default() };
