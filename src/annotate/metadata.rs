@@ -223,6 +223,31 @@ mod tests {
     }
 
     #[test]
+    fn a_sidecar_in_another_encoding_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let photo = folder.path().join("a.jpg");
+        let places = Places { xmp: true, ..Places::default() };
+        let metadata = Metadata { places, overwrites_ours: true, overwrites_human: true, ..Metadata::default() };
+        let rdf = "<rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\"/>";
+        let utf_16 = |unit: fn(u16) -> [u8; 2]| format!("\u{feff}{rdf}").encode_utf16().flat_map(unit).collect();
+        let latin_1 = |declaration: &str| [declaration.as_bytes(), b"<!-- caf\xE9 -->", rdf.as_bytes()].concat();
+        let files: [(Vec<u8>, &str); 5] = [
+            (utf_16(u16::to_le_bytes), "not UTF-8"),
+            (utf_16(u16::to_be_bytes), "not UTF-8"),
+            (utf_16(u16::to_be_bytes).split_off(2), "does not parse"),
+            (latin_1("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>"), "not UTF-8"),
+            (format!("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>{rdf}").into(), "ISO-8859-1"),
+        ];
+        for (bytes, problem) in files {
+            fs::write(metadata.sidecar(&photo, "xmp"), &bytes).unwrap();
+            let mut record = Record { caption: Some("a dog".into()), ..Record::default() };
+            let error = metadata.write(&photo, &mut record).unwrap_err().to_string();
+            assert!(error.contains(problem) && error.contains("a.jpg.xmp"), "{error}");
+            assert_eq!(fs::read(metadata.sidecar(&photo, "xmp")).unwrap(), bytes);
+        }
+    }
+
+    #[test]
     fn sidecars_are_named_after_the_whole_name_or_its_stem() {
         for (is_named_by_stem, expected) in [(false, "a/IMG.1.jpg.xmp"), (true, "a/IMG.1.xmp")] {
             let metadata = Metadata { is_named_by_stem, ..Metadata::default() };

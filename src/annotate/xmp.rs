@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use roxmltree::{Document, Node};
+use roxmltree::{Attribute, Document, Node};
 
 use super::metadata::{Found, Mark, Problem};
 
@@ -22,17 +22,18 @@ const EMPTY: &str = "<?xpacket begin=\"\u{feff}\" id=\"W5M0MpCehiHzreSzNTczkc9d\
 /// What a document says of the picture.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Description {
-    pub text: String,
+    /// What its descriptions say, those that say something; a sound document has one at most.
+    pub texts: Vec<String>,
     /// Caption and model's hash of our mark.
     pub mark: Option<(String, String)>,
 }
 
 /// Whose description a document holds.
 pub(crate) fn find(text: &str) -> Result<Found, Problem> {
-    let Description { text, mark } = describe(text)?;
+    let Description { texts, mark } = describe(text)?;
     Ok(match mark {
-        _ if text.is_empty() => Found::Nothing,
-        Some((caption, model_hash)) if caption == text => Found::Ours { model_hash },
+        _ if texts.is_empty() => Found::Nothing,
+        Some((caption, model_hash)) if texts.iter().all(|text| *text == caption) => Found::Ours { model_hash },
         _ => Found::Human,
     })
 }
@@ -44,9 +45,10 @@ pub(crate) fn describe(text: &str) -> Result<Description, Problem> {
     }
     let document = parse(text)?;
     let rdf = rdf(&document)?;
-    let text = description(rdf).map(|node| default_text(node).trim().into()).unwrap_or_default();
+    let texts = descriptions(rdf).into_iter().map(|place| place.text().trim().into());
+    let texts = texts.filter(|text: &String| !text.is_empty()).collect();
     let mark = ours(rdf, "Caption").map(|caption| (caption.trim().into(), ours(rdf, "ModelHash").unwrap_or_default()));
-    Ok(Description { text, mark })
+    Ok(Description { texts, mark })
 }
 
 /// The document with our description and mark.
@@ -57,14 +59,23 @@ pub(crate) fn merge(text: &str, mark: &Mark) -> Result<String, Problem> {
     let about = about(rdf);
     let mut edits = remove_mark(text, rdf);
     let mut addition = our_mark(&about, mark);
-    match description(rdf) {
-        Some(node) => edits.push(replace_description(text, node, mark.caption)),
-        None => addition = our_description(&about, mark.caption) + &addition,
+    match descriptions(rdf)[..] {
+        [] => addition = our_description(&about, mark.caption) + &addition,
+        [Place::Element(node)] => edits.push(replace_description(text, node, mark.caption)?),
+        [Place::Attribute(attribute)] => {
+            edits.push((with_space_before(text, attribute.range()), String::new()));
+            addition = our_description(&about, mark.caption) + &addition;
+        }
+        _ => return Err("its XMP holds several descriptions, remove all but one".into()),
     }
     edits.push(append(text, rdf, &addition));
     let merged = apply(text, edits);
-    let is_right = describe(&merged).is_ok_and(|new| new.text == mark.caption.trim() && new.mark.is_some());
-    if is_right { Ok(merged) } else { Err("its XMP is of a form that cannot be merged into".into()) }
+    let is_right = describe(&merged).is_ok_and(|new| new.texts == [mark.caption.trim()] && new.mark.is_some());
+    if is_right { Ok(merged) } else { Err(unknown_form()) }
+}
+
+fn unknown_form() -> Problem {
+    "its XMP is of a form that cannot be merged into without loss, edit or move it".into()
 }
 
 fn is_empty(text: &str) -> bool {
@@ -72,26 +83,62 @@ fn is_empty(text: &str) -> bool {
 }
 
 fn parse(text: &str) -> Result<Document<'_>, Problem> {
-    Document::parse(text).map_err(|error| format!("its XMP does not parse ({error}), repair or move it"))
+    let document =
+        Document::parse(text).map_err(|error| format!("its XMP does not parse ({error}), repair or move it"))?;
+    match encoding(text) {
+        Some(other) if !other.eq_ignore_ascii_case("UTF-8") => {
+            Err(format!("its XMP says that it is in {other}, convert it to UTF-8 or move it"))
+        }
+        _ => Ok(document),
+    }
+}
+
+/// What the XML declaration calls the encoding. The text came as UTF-8, which bytes of others may happen to be as well.
+fn encoding(text: &str) -> Option<&str> {
+    let declaration = text.trim_start_matches('\u{feff}').strip_prefix("<?xml")?.split_once("?>")?.0;
+    let value = declaration.split_once("encoding")?.1.trim_start().strip_prefix('=')?.trim_start();
+    value.split(['"', '\'']).nth(1)
 }
 
 fn rdf<'a>(document: &'a Document) -> Result<Node<'a, 'a>, Problem> {
-    let found = document.descendants().find(|node| node.has_tag_name((RDF, "RDF")));
-    found.ok_or_else(|| "it holds XML but no XMP, move it".into())
+    let mut found = document.descendants().filter(|node| node.has_tag_name((RDF, "RDF")));
+    match (found.next(), found.next()) {
+        (Some(rdf), None) => Ok(rdf),
+        (None, _) => Err("it holds XML but no XMP, move it".into()),
+        _ => Err(unknown_form()),
+    }
 }
 
+/// `rdf:Description`s, and elements of a type that stand for one.
 fn blocks<'a>(rdf: Node<'a, 'a>) -> impl Iterator<Item = Node<'a, 'a>> {
-    rdf.children().filter(|node| node.has_tag_name((RDF, "Description")))
+    rdf.children().filter(Node::is_element)
 }
 
-fn description<'a>(rdf: Node<'a, 'a>) -> Option<Node<'a, 'a>> {
-    blocks(rdf).flat_map(|block| block.children()).find(|node| node.has_tag_name((DC, "description")))
+/// Where a description stands.
+enum Place<'a> {
+    Element(Node<'a, 'a>),
+    /// RDF's short form, which XMP has for plain text only.
+    Attribute(Attribute<'a, 'a>),
 }
 
-/// The default language's text, or the first one's, or that of an element without languages.
-fn default_text(description: Node) -> String {
-    let items = || description.descendants().filter(|node| node.has_tag_name((RDF, "li")));
-    text_of(default_item(description).or_else(|| items().next()).unwrap_or(description))
+impl Place<'_> {
+    /// The default language's text, or everything that there is.
+    fn text(&self) -> String {
+        match self {
+            Self::Element(node) => text_of(default_item(*node).unwrap_or(*node)),
+            Self::Attribute(attribute) => attribute.value().into(),
+        }
+    }
+}
+
+fn descriptions<'a>(rdf: Node<'a, 'a>) -> Vec<Place<'a>> {
+    let in_block = |block: Node<'a, 'a>| {
+        let is_description = |a: &Attribute| (a.namespace(), a.name()) == (Some(DC), "description");
+        let attributes = block.attributes().filter(is_description).map(Place::Attribute);
+        let elements = block.children().filter(|node| node.has_tag_name((DC, "description"))).map(Place::Element);
+        attributes.chain(elements).collect::<Vec<_>>()
+    };
+    blocks(rdf).flat_map(in_block).collect()
 }
 
 fn default_item<'a>(description: Node<'a, 'a>) -> Option<Node<'a, 'a>> {
@@ -141,23 +188,33 @@ fn with_space_before(text: &str, range: Range<usize>) -> Range<usize> {
     text[..range.start].trim_end().len()..range.end
 }
 
-/// The least that makes `caption` the default text.
-fn replace_description(text: &str, description: Node, caption: &str) -> Edit {
+/// The least that makes `caption` the default text. Whatever stands there besides text in languages is not touched.
+fn replace_description(text: &str, description: Node, caption: &str) -> Result<Edit, Problem> {
     let caption = escape(caption);
-    if let Some(item) = default_item(description) {
-        return replace_content(text, item, &caption);
-    }
     let item = format!("<rdf:li xmlns:rdf=\"{RDF}\" xml:lang=\"x-default\">{caption}</rdf:li>");
-    match description.children().find(|node| node.has_tag_name((RDF, "Alt"))) {
-        Some(languages) => {
-            let old = content(text, languages.range());
-            replace_content(text, languages, &(item + old.map_or("", |range| &text[range])))
-        }
-        None => {
+    let children: Vec<_> = description.children().filter(Node::is_element).collect();
+    match children[..] {
+        [] if description.attributes().len() == 0 => {
             let languages = format!("<rdf:Alt xmlns:rdf=\"{RDF}\">{item}</rdf:Alt>");
-            replace_content(text, description, &languages)
+            Ok(replace_content(text, description, &languages))
         }
+        [languages] if is_plain_alternatives(languages) => Ok(match default_item(description) {
+            Some(item) => replace_content(text, item, &caption),
+            None => {
+                let old = content(text, languages.range());
+                replace_content(text, languages, &(item + old.map_or("", |range| &text[range])))
+            }
+        }),
+        _ => Err(unknown_form()),
     }
+}
+
+/// Whether it holds texts in languages, and nothing about these.
+fn is_plain_alternatives(node: Node) -> bool {
+    let is_item = |node: Node| node.has_tag_name((RDF, "li")) && !node.children().any(|child| child.is_element());
+    let is_language = |a: Attribute| (a.namespace(), a.name()) == (Some(XML), "lang");
+    node.has_tag_name((RDF, "Alt"))
+        && node.children().filter(Node::is_element).all(|node| is_item(node) && node.attributes().all(is_language))
 }
 
 fn replace_content(text: &str, node: Node, new: &str) -> Edit {
@@ -304,6 +361,117 @@ mod tests {
         }
     }
 
+    /// `text`, which must hold a person's description, with ours in its place.
+    fn overwritten(text: &str) -> String {
+        assert_eq!(find(text), Ok(Found::Human), "{text}");
+        let merged = merge(text, &MARK).unwrap();
+        assert_eq!(find(&merged), ours(), "{merged}");
+        assert!(merged.contains("holiday") && !merged.contains("Grandma"), "{merged}");
+        merged
+    }
+
+    fn alternatives(items: &str) -> String {
+        with_description(&format!("<dc:description><rdf:Alt>{items}</rdf:Alt></dc:description>"))
+    }
+
+    #[test]
+    fn text_is_read_in_every_way_that_xml_has_to_write_it() {
+        for text in [
+            "<![CDATA[Grandma & <I>]]></rdf:li",
+            "Grandma &amp; I</rdf:li",
+            "&#71;randma</rdf:li",
+            "Gr&#x61;ndma<!-- </rdf:li> --></rdf:li",
+        ] {
+            overwritten(&alternatives(&format!("<rdf:li xml:lang='x-default'>{text}>")));
+        }
+        let cdata = alternatives("<rdf:li xml:lang='x-default'><![CDATA[a dog & a <cat>]]></rdf:li>");
+        let marked = cdata.replace(" </rdf:RDF>", &(our_mark("", &MARK) + "</rdf:RDF>"));
+        assert_eq!(find(&marked), ours(), "the same words, written otherwise");
+    }
+
+    #[test]
+    fn a_description_that_is_an_attribute_is_seen_and_replaced() {
+        let text = ADOBE.replace("xmp:Rating=\"3\"", "xmp:Rating=\"3\" dc:description='Grandma &gt; all'");
+        let merged = overwritten(&text);
+        assert_eq!(merged.matches("description").count(), 2, "start and end of one element: {merged}");
+        assert!(merged.contains("xmp:Rating=\"3\""));
+    }
+
+    #[test]
+    fn other_languages_stay() {
+        let items = |default: &str| {
+            format!("<rdf:li xml:lang='no'>Bestemor</rdf:li>{default}<rdf:li xml:lang=\"de-CH\">Oma</rdf:li>")
+        };
+        let merged = overwritten(&alternatives(&items("<rdf:li xml:lang='X-Default'>Grandma</rdf:li>")));
+        assert_eq!(merged.matches("<rdf:li xml:lang").count(), 3, "{merged}");
+        assert!(merged.contains(">Bestemor<") && merged.contains(">Oma<"));
+        let merged = overwritten(&alternatives(&items("")));
+        assert!(merged.contains(">a dog &amp; a &lt;cat&gt;</rdf:li><rdf:li xml:lang='no'>Bestemor"), "{merged}");
+    }
+
+    #[test]
+    fn a_description_is_found_in_any_block() {
+        let block = "<rdf:Description rdf:about='uuid:1' xmlns:e='http://purl.org/dc/elements/1.1/'><e:description>Grandma</e:description></rdf:Description>";
+        let second = ADOBE.replace(" </rdf:RDF>", &format!(" {block}\n </rdf:RDF>"));
+        assert_eq!(overwritten(&second).matches(OURS).count(), 1);
+        let typed = second.replace("rdf:Description rdf:about='uuid:1'", "t:Photo xmlns:t='urn:t' rdf:about='uuid:1'");
+        overwritten(&typed.replace("</e:description></rdf:Description>", "</e:description></t:Photo>"));
+    }
+
+    #[test]
+    fn what_surrounds_the_xmp_stays() {
+        let padding = format!("\n{}\n", " ".repeat(99)).repeat(20);
+        let head = "\u{feff}<?xml version='1.0' encoding='utf-8'?>\n<?xpacket begin='\u{feff}' id='W5M0MpCehiHzreSzNTczkc9d'?>\n";
+        for end in ["<?xpacket end=\"w\"?>", "<?xpacket end='r'?>\n"] {
+            let text = format!("{head}{}{padding}{end}", with_description("<dc:description>Grandma</dc:description>"));
+            let merged = overwritten(&text);
+            assert!(merged.starts_with(head) && merged.ends_with(&format!("</x:xmpmeta>\n{padding}{end}")), "{merged}");
+        }
+    }
+
+    #[test]
+    fn what_would_be_lost_is_refused() {
+        let bag = "<dc:description><rdf:Bag><rdf:li>Grandma</rdf:li><rdf:li>and I</rdf:li></rdf:Bag></dc:description>";
+        let qualified =
+            "<dc:description rdf:parseType='Resource'><rdf:value>Grandma</rdf:value><rdf:type/></dc:description>";
+        let in_item = alternatives(
+            "<rdf:li xml:lang='x-default'><rdf:Description><rdf:value>Grandma</rdf:value></rdf:Description></rdf:li>",
+        );
+        let twice = "<dc:description>Grandma</dc:description><dc:description>Bestemor</dc:description>";
+        let two_rdfs = ADOBE
+            .replace("</x:xmpmeta>", "<rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'/></x:xmpmeta>");
+        for (text, problem) in [
+            (with_description(bag), "without loss"),
+            (with_description(qualified), "without loss"),
+            (in_item, "without loss"),
+            (with_description("<dc:description xml:lang='no'>Bestemor</dc:description>"), "without loss"),
+            (with_description(twice), "several descriptions"),
+            (two_rdfs, "without loss"),
+        ] {
+            assert!(!matches!(find(&text), Ok(Found::Nothing | Found::Ours { .. })), "{text}");
+            assert!(merge(&text, &MARK).unwrap_err().contains(problem), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_encodings_are_refused() {
+        for encoding in ["ISO-8859-1", "windows-1252", "UTF-16", "us-ascii"] {
+            for declaration in [
+                format!("<?xml version=\"1.0\" encoding=\"{encoding}\"?>"),
+                format!("<?xml version='1.0'  encoding = '{encoding}' ?>"),
+            ] {
+                let text = format!("{declaration}\n{ADOBE}");
+                assert!(find(&text).unwrap_err().contains(encoding), "{text}");
+                assert!(merge(&text, &MARK).unwrap_err().contains(encoding), "{text}");
+            }
+        }
+        let entity = format!(
+            "<!DOCTYPE x [<!ENTITY who 'Grandma'>]>\n{}",
+            with_description("<dc:description>&who;</dc:description>")
+        );
+        assert!(merge(&entity, &MARK).unwrap_err().contains("does not parse"));
+    }
+
     #[test]
     fn an_edited_caption_is_a_persons() {
         let merged = merge(ADOBE, &MARK).unwrap();
@@ -326,7 +494,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_merged_into_is_refused() {
-        for (text, problem) in [("<a>", "parse"), ("<a/>", "no XMP"), ("hello", "parse")] {
+        for (text, problem) in [("<a>", "parse"), ("<a/>", "no XMP"), ("hello", "parse"), ("\u{feff}", "parse")] {
             assert!(merge(text, &MARK).unwrap_err().contains(problem));
         }
         let empty = "<rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\"/>";

@@ -78,9 +78,8 @@ fn whose(carriers: &Carriers) -> Result<Found, Problem> {
     let xmp = carriers.xmp.as_deref().map(xmp::describe).transpose()?.unwrap_or_default();
     let exif = carriers.exif.as_deref().map(exif::description).transpose()?.flatten();
     let iptc = carriers.iptc.as_deref().map(iptc::caption).transpose()?.flatten();
-    let all = [Some(xmp.text), exif, iptc, carriers.text.clone()];
-    let mut texts =
-        all.into_iter().flatten().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).peekable();
+    let all = [exif, iptc, carriers.text.clone()].into_iter().flatten().chain(xmp.texts);
+    let mut texts = all.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).peekable();
     if texts.peek().is_none() {
         return Ok(Found::Nothing);
     }
@@ -116,7 +115,7 @@ mod tests {
             let carriers = carriers(&once).unwrap();
             assert_eq!(exif::description(carriers.exif.as_deref().unwrap()).unwrap().as_deref(), Some(MARK.caption));
             assert_eq!(iptc::caption(carriers.iptc.as_deref().unwrap()).unwrap().as_deref(), Some(MARK.caption));
-            assert_eq!(xmp::describe(carriers.xmp.as_deref().unwrap()).unwrap().text, MARK.caption);
+            assert_eq!(xmp::describe(carriers.xmp.as_deref().unwrap()).unwrap().texts, [MARK.caption]);
             let mut again = once.clone();
             for caption in ["a much longer caption about a dog that runs over a meadow", "cat", MARK.caption] {
                 again = merge(&again, &Mark { caption, ..MARK }).unwrap();
