@@ -17,6 +17,7 @@ mod model_args;
 mod profile;
 mod progress;
 mod sink_args;
+mod size;
 mod source_args;
 mod source_values;
 mod watch;

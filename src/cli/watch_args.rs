@@ -1,13 +1,14 @@
 //! The options that say when a caption is told, what is kept of it, and how the run reports on itself.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use scenescribe::Result;
 use scenescribe::limits::MAX_KEPT_PICTURES;
 use scenescribe::watch::{Agreement, FrameLog, Keep, Settings};
+
+use super::size::parse_size;
 
 #[derive(Args)]
 pub struct WatchArgs {
@@ -33,8 +34,8 @@ pub struct WatchArgs {
     keep: u64,
 
     /// Bytes of all pictures kept, like 64M; the oldest goes first [default: no bound but --keep]
-    #[arg(long, value_name = "SIZE", requires = "log_frames")]
-    keep_bytes: Option<Bytes>,
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "log_frames")]
+    keep_bytes: Option<u64>,
 
     /// Log how the run does, each minute or as often as said here
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "60", value_parser = seconds)]
@@ -75,10 +76,6 @@ enum Unsure {
     Skip,
 }
 
-/// A number of bytes, with K, M or G for powers of 1024.
-#[derive(Clone, Copy)]
-struct Bytes(u64);
-
 impl WatchArgs {
     /// When captions are told.
     pub fn settings(&self) -> Settings {
@@ -95,26 +92,9 @@ impl WatchArgs {
 
     /// Where pictures are kept, if they are.
     pub fn frame_log(&self) -> Result<Option<FrameLog>> {
-        let bytes = self.keep_bytes.map_or(u64::MAX, |Bytes(bytes)| bytes);
+        let bytes = self.keep_bytes.unwrap_or(u64::MAX);
         let keep = Keep { pictures: self.keep as usize, bytes };
         self.log_frames.as_ref().map(|folder| FrameLog::open(folder, keep)).transpose()
-    }
-}
-
-impl FromStr for Bytes {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
-        let number = text.trim_end_matches(['K', 'M', 'G']);
-        let shift = match &text[number.len()..] {
-            "" => 0,
-            "K" => 10,
-            "M" => 20,
-            "G" => 30,
-            _ => return Err("must be bytes, or end in K, M or G"),
-        };
-        let bytes = number.parse().ok().and_then(|number: u64| number.checked_mul(1 << shift));
-        bytes.map(Self).ok_or("must be bytes, or end in K, M or G")
     }
 }
 
