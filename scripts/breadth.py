@@ -27,9 +27,9 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "train"))
 
-from evaluate import caption_with_binary, caption_with_onnxruntime
+from captions import add_arguments, caption
 from objects import classes_named
-from photos import Photo, unlabelled_photos
+from photos import unlabelled_photos
 
 SEEN = 0.6
 TRACE = 0.3
@@ -37,13 +37,9 @@ TRACE = 0.3
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, help="model folder")
+    add_arguments(parser)
     parser.add_argument("--photos", type=Path, required=True, help="folder of JPEG photos")
     parser.add_argument("--objects", type=Path, required=True, help="JSON lines from detect.py")
-    parser.add_argument("--engine", choices=("binary", "onnxruntime"), default="binary")
-    parser.add_argument("--binary", type=Path, default=Path("target/release/scenescribe"))
-    parser.add_argument("--precision", choices=("float", "int8"), default="int8")
-    parser.add_argument("--beam", type=int, default=1, help="beams; 1 is greedy")
     parser.add_argument("--json", type=Path, help="write captions and what they name here")
     return parser.parse_args()
 
@@ -88,13 +84,11 @@ def main() -> None:
     missing = [path.name for path in paths if path.name not in objects]
     if missing:
         raise SystemExit(f"{options.objects} lacks {len(missing)} photos, for example {missing[0]}: run detect.py first")
-    photos = [Photo(path, "held out", ()) for path in paths]
-    source = {"binary": caption_with_binary, "onnxruntime": caption_with_onnxruntime}[options.engine]
     rows = []
-    for photo, caption in zip(photos, tqdm(source(options, photos), total=len(photos), desc="captions")):
-        scores = objects[photo.path.name]
+    for path, text in zip(paths, tqdm(caption(options, paths), total=len(paths), desc="captions")):
+        scores = objects[path.name]
         seen = sorted(name for name, score in scores.items() if score > SEEN)
-        rows.append({"file": photo.path.name, "caption": caption, "seen": seen, **judge(caption, scores)})
+        rows.append({"file": path.name, "caption": text, "seen": seen, **judge(text, scores)})
     print(f"{options.model}, {options.precision}, beam {options.beam}, {options.engine}")
     report(rows)
     if options.json:

@@ -15,10 +15,8 @@ that show nothing to describe: noise, black, a page of text, a blurred photo. Ja
 
 import argparse
 import contextlib
-import json
 import os
 import random
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -28,7 +26,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "train"))
 
-from evaluate import PHOTOS_A_CALL, tokenize
+from captions import add_program_arguments, rows_of_program
+from evaluate import tokenize
 from photos import Photo, read_photos
 
 BINS = 10
@@ -38,25 +37,11 @@ BLUR_RADIUS = 16
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, help="model folder")
+    add_program_arguments(parser)
     parser.add_argument("--data", type=Path, required=True, help="folder in Flickr8k or COCO form")
     parser.add_argument("--split", default="val")
-    parser.add_argument("--binary", type=Path, default=Path("target/release/scenescribe"))
-    parser.add_argument("--beam", type=int, default=1, help="beams; 1 is greedy")
     parser.add_argument("--accept", type=float, default=0.3, help="CIDEr (1.0 is 100) above which a person would accept a caption")
     return parser.parse_args()
-
-
-def read_captions(options: argparse.Namespace, paths: list[Path]) -> list[dict]:
-    """The program's JSON line of each picture."""
-    rows = []
-    for first in range(0, len(paths), PHOTOS_A_CALL):
-        command = [options.binary, "caption", "--json", "--model", options.model, "--beam", str(options.beam)]
-        result = subprocess.run([*command, *paths[first : first + PHOTOS_A_CALL]], capture_output=True, text=True)
-        if result.returncode:
-            raise SystemExit(f"{options.binary} failed: {result.stderr.strip()}")
-        rows += map(json.loads, result.stdout.splitlines())
-    return rows
 
 
 def cider_by_photo(photos: list[Photo], captions: list[str]) -> np.ndarray:
@@ -135,7 +120,7 @@ def empty_pictures(folder: Path, photo: Path) -> list[Path]:
 def main() -> None:
     options = parse_arguments()
     photos = read_photos(options.data, options.split)
-    rows = read_captions(options, [photo.path for photo in photos])
+    rows = list(rows_of_program(options, [photo.path for photo in photos]))
     confidence = np.array([row["confidence"] for row in rows])
     cider = cider_by_photo(photos, [row["caption"] for row in rows])
     accepted = (cider > options.accept).astype(float)
@@ -147,7 +132,7 @@ def main() -> None:
           f"after the isotonic map {calibration_error(mapped(confidence, accepted), accepted):.3f}")
     with tempfile.TemporaryDirectory() as folder:
         paths = empty_pictures(Path(folder), photos[0].path)
-        for path, row in zip(paths, read_captions(options, paths)):
+        for path, row in zip(paths, rows_of_program(options, paths)):
             below = (confidence < row["confidence"]).mean()
             print(f"{path.stem}: confidence {row['confidence']:.3f}, above {100 * below:.0f} % of the photos: {row['caption']}")
 

@@ -14,57 +14,25 @@ import argparse
 import contextlib
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "train"))
 
+from captions import add_arguments, caption
 from photos import Photo, read_photos
-
-PHOTOS_A_CALL = 100
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, help="model folder")
+    add_arguments(parser)
     parser.add_argument("--data", type=Path, required=True, help="folder in Flickr8k or COCO form")
     parser.add_argument("--split", default="val")
-    parser.add_argument("--engine", choices=("binary", "onnxruntime"), default="binary")
-    parser.add_argument("--binary", type=Path, default=Path("target/release/scenescribe"))
-    parser.add_argument("--precision", choices=("float", "int8"), default="int8")
-    parser.add_argument("--beam", type=int, default=1, help="beams; 1 is greedy")
     parser.add_argument("--limit", type=int, help="score the first so many photos only")
     parser.add_argument("--json", type=Path, help="write scores and captions here")
     return parser.parse_args()
-
-
-def caption_with_binary(options: argparse.Namespace, photos: list[Photo]) -> Iterator[str]:
-    """Captions in the order of the photos, from the program's JSON lines."""
-    command = [options.binary, "caption", "--json", "--model", options.model, "--beam", str(options.beam)]
-    command += ["--precision", options.precision]
-    for first in range(0, len(photos), PHOTOS_A_CALL):
-        paths = [str(photo.path) for photo in photos[first : first + PHOTOS_A_CALL]]
-        result = subprocess.run([*command, *paths], capture_output=True, text=True)
-        if result.returncode:
-            raise SystemExit(f"{options.binary} failed on one of {paths[0]} and what follows: {result.stderr.strip()}")
-        lines = [json.loads(line) for line in result.stdout.splitlines()]
-        if [line["source"] for line in lines] != paths:
-            raise SystemExit(f"{options.binary} gave {len(lines)} captions for {len(paths)} photos, or in another order")
-        yield from (line["caption"] for line in lines)
-
-
-def caption_with_onnxruntime(options: argparse.Namespace, photos: list[Photo]) -> Iterator[str]:
-    """Captions in the order of the photos, from the graphs themselves."""
-    from onnx_captioner import OnnxCaptioner
-
-    captioner = OnnxCaptioner.open(options.model, options.precision)
-    for photo in photos:
-        tokens = captioner.caption(captioner.read_photo(photo.path), options.beam).tokens
-        yield " ".join(captioner.words[token] for token in tokens)
 
 
 def tokenize(photos: list[Photo], captions: list[str]) -> tuple[dict, dict]:
@@ -106,8 +74,7 @@ def describe(captions: list[str]) -> dict[str, float]:
 def main() -> None:
     options = parse_arguments()
     photos = read_photos(options.data, options.split)[: options.limit]
-    source = {"binary": caption_with_binary, "onnxruntime": caption_with_onnxruntime}[options.engine]
-    captions = list(tqdm(source(options, photos), total=len(photos), desc="captions"))
+    captions = list(tqdm(caption(options, [photo.path for photo in photos]), total=len(photos), desc="captions"))
     scores = score(photos, captions)
     print(f"{options.model}, {options.precision}, beam {options.beam}, {options.engine}, {len(photos)} photos of {options.split}")
     print(" ".join(f"{name:>8}" for name in scores))

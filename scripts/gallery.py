@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "train"))
 
-from evaluate import caption_with_binary, caption_with_onnxruntime
+from captions import add_arguments, caption
 from photos import Photo, read_photos
 
 ERRORS = ("right", "wrong thing", "wrong action", "wrong place", "wrong person", "wrong count", "wrong colour", "wording")
@@ -57,16 +57,12 @@ count();
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, help="model folder")
+    add_arguments(parser)
     parser.add_argument("--data", type=Path, required=True, help="folder in Flickr8k or COCO form")
     parser.add_argument("--output", type=Path, required=True, help="HTML file to write")
     parser.add_argument("--split", default="val")
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--engine", choices=("binary", "onnxruntime"), default="binary")
-    parser.add_argument("--binary", type=Path, default=Path("target/release/scenescribe"))
-    parser.add_argument("--precision", choices=("float", "int8"), default="int8")
-    parser.add_argument("--beam", type=int, default=1, help="beams; 1 is greedy")
     return parser.parse_args()
 
 
@@ -85,9 +81,8 @@ def main() -> None:
     options = parse_arguments()
     photos = read_photos(options.data, options.split)
     photos = random.Random(options.seed).sample(photos, min(options.count, len(photos)))
-    source = {"binary": caption_with_binary, "onnxruntime": caption_with_onnxruntime}[options.engine]
-    captions = tqdm(source(options, photos), total=len(photos), desc="captions")
-    articles = [article(number, photo, caption) for number, (photo, caption) in enumerate(zip(photos, captions), 1)]
+    captions = tqdm(caption(options, [photo.path for photo in photos]), total=len(photos), desc="captions")
+    articles = [article(number, photo, text) for number, (photo, text) in enumerate(zip(photos, captions), 1)]
     title = f"{options.model}, {options.precision}, beam {options.beam}: {len(photos)} photos of {options.split}, seed {options.seed}"
     page = PAGE.format(title=html.escape(title), articles="\n".join(articles), names=list(ERRORS))
     options.output.write_text(page, encoding="utf-8")
