@@ -15,7 +15,7 @@ mod huffman;
 mod transform;
 
 use bits::Bits;
-use block::Coding;
+use block::{Coding, Wanted};
 use header::{Component, Header};
 use transform::Inverse;
 
@@ -87,6 +87,7 @@ struct Channel<'a> {
     inverse: Inverse,
     block: [usize; 2], // pixels of a block, across and down
     predictor: i32,
+    coefficients: [i32; 64], // zeros between blocks, but for the last one where that is not wanted
     plane: Vec<u8>,
     stride: usize,
 }
@@ -158,23 +159,22 @@ impl<'a> Channel<'a> {
             ac,
             skips,
             quantization: header.quantization[component.quantization].as_ref()?,
-            wanted: block::wanted(block[0], block[1]),
+            wanted: Wanted::lowest(block[0], block[1]),
         };
         let inverse = transform::inverse(block[0], block[1])?;
         let stride = units * luma.across * scale;
         let plane = vec![0; stride * luma.down * scale];
-        Some(Self { component: *component, coding, inverse, block, predictor: 0, plane, stride })
+        Some(Self { component: *component, coding, inverse, block, predictor: 0, coefficients: [0; 64], plane, stride })
     }
 
     #[inline]
     fn read_unit(&mut self, unit: usize, bits: &mut Bits) -> Option<()> {
         for down in 0..self.component.down {
             for across in 0..self.component.across {
-                let mut coefficients = [0; 64];
-                self.coding.read(bits, &mut self.predictor, &mut coefficients)?;
+                let is_flat = self.coding.read(bits, &mut self.predictor, &mut self.coefficients)?;
                 let x = (unit * self.component.across + across) * self.block[0];
                 let start = down * self.block[1] * self.stride + x;
-                (self.inverse)(&coefficients, &mut self.plane[start..], self.stride);
+                (self.inverse)(&mut self.coefficients, is_flat, &mut self.plane[start..], self.stride);
             }
         }
         Some(())
@@ -185,11 +185,16 @@ impl<'a> Channel<'a> {
     }
 }
 
-/// JFIF's conversion in 16-bit fixed point.
+/// JFIF's conversion in 16-bit fixed point. Factors are brought below a half, where SIMD multiplies them in 16 bits.
 fn to_rgb(luma: u8, blue: u8, red: u8) -> [u8; 3] {
-    let (luma, blue, red) = ((i32::from(luma) << 16) + (1 << 15), i32::from(blue) - 128, i32::from(red) - 128);
-    [luma + 91_881 * red, luma - 22_554 * blue - 46_802 * red, luma + 116_130 * blue]
-        .map(|value| (value >> 16).clamp(0, 255) as u8)
+    let rounded = |product: i32| (product + (1 << 15)) >> 16;
+    let (luma, blue, red) = (i32::from(luma), i32::from(blue) - 128, i32::from(red) - 128);
+    [
+        luma + red + rounded(26_345 * red),                 // 1.402
+        luma - red + rounded(18_734 * red - 22_554 * blue), // -0.714136 and -0.344136
+        luma + 2 * blue + rounded(-14_942 * blue),          // 1.772
+    ]
+    .map(|value| value.clamp(0, 255) as u8)
 }
 
 #[cfg(test)]

@@ -15,15 +15,21 @@ pub(super) struct Bits<'a> {
     window: Box<[u8; WINDOW]>,
     filled: usize,
     next: usize, // in `window`, behind what is held
-    held: u64,   // the next bits, the first one on top
-    count: u32,
+    held: Held,
     is_at_marker: bool,
+}
+
+/// The next bits, the first one on top: to be worked on as a copy, which the compiler keeps in registers.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Held {
+    bits: u64,
+    count: u32,
 }
 
 impl<'a> Bits<'a> {
     pub fn new(data: &'a [u8]) -> Self {
         let window = Box::new([0; WINDOW]);
-        Self { data, at: 0, window, filled: 0, next: 0, held: 0, count: 0, is_at_marker: false }
+        Self { data, at: 0, window, filled: 0, next: 0, held: Held::default(), is_at_marker: false }
     }
 
     /// Makes room for the next unit; to be called before each.
@@ -60,48 +66,56 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Holds 56 bits or more, those behind the data being zeros; `None` behind the window.
+    /// The next 56 bits or more, those behind the data being zeros; `None` behind the window.
     #[inline]
-    pub fn fill(&mut self) -> Option<()> {
+    pub fn fill(&mut self) -> Option<Held> {
         let bytes = self.window.get(self.next..)?.first_chunk()?;
-        self.held |= u64::from_be_bytes(*bytes) >> self.count;
-        self.next += (63 - self.count as usize) / 8;
-        self.count |= 56;
-        Some(())
+        let Held { bits, count } = self.held;
+        self.next += (63 - count as usize) / 8;
+        self.held = Held { bits: bits | u64::from_be_bytes(*bytes) >> count, count: count | 56 };
+        Some(self.held)
     }
 
+    /// Goes on with what is left of the bits that [`fill`](Self::fill) gave last.
+    #[inline]
+    pub fn take_back(&mut self, left: Held) {
+        self.held = left;
+    }
+
+    /// Goes on behind the next marker, if the data end here and `is_expected` says so of its code.
+    pub fn pass_marker(&mut self, is_expected: impl Fn(u8) -> bool) -> Option<()> {
+        self.start_unit();
+        let left = (self.filled * 8).checked_sub(self.next * 8 - self.held.count as usize)?;
+        let [0xFF, code, ..] = self.data[self.at..] else { return None };
+        if left >= 8 || !self.is_at_marker || !is_expected(code) {
+            return None;
+        }
+        self.at += 2;
+        (self.filled, self.next, self.held, self.is_at_marker) = (0, 0, Held::default(), false);
+        Some(())
+    }
+}
+
+impl Held {
     /// The next `count` bits, 1 to 32.
     #[inline]
-    pub fn peek(&self, count: u32) -> usize {
-        (self.held >> (64 - count)) as usize
+    pub fn peek(self, count: u32) -> usize {
+        (self.bits >> (64 - count)) as usize
     }
 
     /// Goes on by `count` bits, of those that are held.
     #[inline]
     pub fn skip(&mut self, count: u32) {
-        self.held <<= count;
+        self.bits <<= count;
         self.count = self.count.wrapping_sub(count);
     }
 
     /// The value of `size` bits, 0 to 15, in JPEG's form: those that begin with 0 are negative.
     #[inline]
     pub fn signed(&mut self, size: u32) -> i32 {
-        let bits = (self.held >> 1 >> (63 - size)) as i32;
-        let is_negative = (self.held >> 63) as i32 - 1;
+        let bits = (self.bits >> 1 >> (63 - size)) as i32;
+        let is_negative = (self.bits >> 63) as i32 - 1;
         self.skip(size);
         bits + (is_negative & (1 - (1 << size)))
-    }
-
-    /// Goes on behind the next marker, if the data end here and `is_expected` says so of its code.
-    pub fn pass_marker(&mut self, is_expected: impl Fn(u8) -> bool) -> Option<()> {
-        self.start_unit();
-        let left = (self.filled * 8).checked_sub(self.next * 8 - self.count as usize)?;
-        let [0xFF, code, ..] = self.data[self.at..] else { return None };
-        if left >= 8 || !self.is_at_marker || !is_expected(code) {
-            return None;
-        }
-        self.at += 2;
-        (self.filled, self.next, self.held, self.count, self.is_at_marker) = (0, 0, 0, 0, false);
-        Some(())
     }
 }

@@ -1,7 +1,7 @@
 //! The coefficients of one block: those that are wanted read, the others passed over.
 
-use super::bits::Bits;
-use super::huffman::{END_OF_BLOCK, Skips, Table};
+use super::bits::{Bits, Held};
+use super::huffman::{END_OF_BLOCK, SKIP_BITS, Skips, Table};
 
 /// The order in which coefficients are coded (T.81, figure A.6).
 const ZIGZAG: [u8; 64] = [
@@ -10,74 +10,96 @@ const ZIGZAG: [u8; 64] = [
     47, 55, 62, 63,
 ];
 
+/// Lookups of several coefficients, of [`SKIP_BITS`] at most each, that the bits of one filling are enough for.
+const HELD_LOOKUPS: u32 = 56 / SKIP_BITS;
+
 /// How the blocks of one component are coded.
 pub(super) struct Coding<'a> {
     pub dc: &'a Table,
     pub ac: &'a Table,
     pub skips: &'a Skips,
     pub quantization: &'a [i32; 64], // in zigzag order
-    pub wanted: usize,               // coefficients from the first, in zigzag order
+    pub wanted: Wanted,
 }
 
-/// How many coefficients in zigzag order hold the lowest `across` x `down`.
-pub(super) fn wanted(across: usize, down: usize) -> usize {
-    let is_inside = |place: &u8| usize::from(place % 8) < across && usize::from(place / 8) < down;
-    ZIGZAG.iter().rposition(is_inside).map_or(0, |last| last + 1)
+/// Which coefficients are wanted.
+pub(super) struct Wanted {
+    count: usize,     // from the first, in zigzag order
+    places: [u8; 64], // of each in zigzag order; those that are not wanted share the last one
+}
+
+impl Wanted {
+    /// The lowest `across` x `down`.
+    pub fn lowest(across: usize, down: usize) -> Self {
+        let is_inside = |place: &u8| usize::from(place % 8) < across && usize::from(place / 8) < down;
+        let count = ZIGZAG.iter().rposition(is_inside).map_or(0, |last| last + 1);
+        Self { count, places: ZIGZAG.map(|place| if is_inside(&place) { place } else { 63 }) }
+    }
 }
 
 impl Coding<'_> {
-    /// Reads one block's wanted coefficients, dequantized, in their natural order, into zeros; `None` if it is damaged.
+    /// Reads one block's wanted coefficients, dequantized, in their natural order, into zeros, and says whether there is but
+    /// the first; `None` if the block is damaged.
     #[inline]
-    pub fn read(&self, bits: &mut Bits, predictor: &mut i32, coefficients: &mut [i32; 64]) -> Option<()> {
-        bits.fill()?;
-        let code = self.dc.next(bits)?;
-        bits.skip(code.len);
+    pub fn read(&self, bits: &mut Bits, predictor: &mut i32, coefficients: &mut [i32; 64]) -> Option<bool> {
+        let mut held = bits.fill()?;
+        let code = self.dc.next(held)?;
+        held.skip(code.len);
         if code.symbol > 11 {
             return None;
         }
-        *predictor = predictor.wrapping_add(bits.signed(u32::from(code.symbol)));
+        *predictor = predictor.wrapping_add(held.signed(u32::from(code.symbol)));
+        bits.take_back(held);
         coefficients[0] = predictor.wrapping_mul(self.quantization[0]);
         let mut k = 1;
-        while k < self.wanted {
-            bits.fill()?;
-            let code = self.ac.next(bits)?;
-            bits.skip(code.len);
+        while k < self.wanted.count {
+            let mut held = bits.fill()?;
+            let code = self.ac.next(held)?;
+            held.skip(code.len);
             if code.symbol == 0 {
-                return Some(());
+                bits.take_back(held);
+                return Some(k == 1);
             }
             k += usize::from(code.symbol >> 4);
-            let value = bits.signed(u32::from(code.symbol & 15));
-            let place = usize::from(*ZIGZAG.get(k)?);
+            let value = held.signed(u32::from(code.symbol & 15));
+            bits.take_back(held);
+            let place = usize::from(*self.wanted.places.get(k)?);
             coefficients[place] = value.wrapping_mul(self.quantization[k]);
             k += 1;
         }
-        self.pass(bits, k)
+        self.pass(bits, k).map(|()| false)
     }
 
     /// Passes over the coefficients from `k` to the end of the block.
     #[inline]
     fn pass(&self, bits: &mut Bits, mut k: usize) -> Option<()> {
         while k < 64 {
-            bits.fill()?;
-            let (passed, len) = self.skips.next(bits);
-            let next = k + passed;
-            if next < 64 && len > 0 {
-                bits.skip(len);
-                k = next;
-            } else if len > 0 && (next == 64 || (END_OF_BLOCK + k..END_OF_BLOCK + 64).contains(&next)) {
-                bits.skip(len);
-                return Some(());
-            } else {
-                k = self.pass_one(bits, k)?;
+            let mut held = bits.fill()?;
+            for _ in 0..HELD_LOOKUPS {
+                let (passed, len) = self.skips.next(held);
+                let next = k + passed;
+                if next < 64 && len > 0 {
+                    held.skip(len);
+                    k = next;
+                } else if len > 0 && (next == 64 || (END_OF_BLOCK + k..END_OF_BLOCK + 64).contains(&next)) {
+                    held.skip(len);
+                    bits.take_back(held);
+                    return Some(());
+                } else {
+                    bits.take_back(held);
+                    (held, k) = self.pass_one(bits.fill()?, k)?;
+                    break;
+                }
             }
+            bits.take_back(held);
         }
         (k == 64).then_some(())
     }
 
     #[cold]
-    fn pass_one(&self, bits: &mut Bits, k: usize) -> Option<usize> {
-        let code = self.ac.next(bits)?;
-        bits.skip(code.len + u32::from(code.symbol & 15));
-        Some(if code.symbol == 0 { 64 } else { k + usize::from(code.symbol >> 4) + 1 })
+    fn pass_one(&self, mut held: Held, k: usize) -> Option<(Held, usize)> {
+        let code = self.ac.next(held)?;
+        held.skip(code.len + u32::from(code.symbol & 15));
+        Some((held, if code.symbol == 0 { 64 } else { k + usize::from(code.symbol >> 4) + 1 }))
     }
 }

@@ -1,12 +1,12 @@
 //! The codes of a scan, as tables that are looked up by the next bits.
 
-use super::bits::Bits;
+use super::bits::Held;
 
 /// Bits that are looked up at once; longer codes are rare.
 const LOOKUP_BITS: u32 = 10;
 
 /// Bits of those lookups that pass over several coefficients: two or three of them in a photo's usual bits.
-const SKIP_BITS: u32 = 12;
+pub(super) const SKIP_BITS: u32 = 12;
 
 /// One code, and how many bits it takes.
 #[derive(Clone, Copy)]
@@ -57,7 +57,7 @@ impl Table {
 
     /// The next code, of which `bits` must hold 16 bits or more.
     #[inline]
-    pub fn next(&self, bits: &Bits) -> Option<Code> {
+    pub fn next(&self, bits: Held) -> Option<Code> {
         match self.lookup[bits.peek(LOOKUP_BITS)] {
             0 => self.long(bits.peek(16)),
             found => Some(Code { symbol: found as u8, len: u32::from(found >> 8) }),
@@ -100,7 +100,7 @@ impl Skips {
 
     /// How many coefficients are passed, [`END_OF_BLOCK`] added for the end, and how many bits they take.
     #[inline]
-    pub fn next(&self, bits: &Bits) -> (usize, u32) {
+    pub fn next(&self, bits: Held) -> (usize, u32) {
         let entry = self.lookup[bits.peek(SKIP_BITS)];
         (usize::from(entry >> 8), u32::from(entry & 0xFF))
     }
