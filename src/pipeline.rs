@@ -1,7 +1,7 @@
 //! The way of a frame through all stages.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::caption::Caption;
 use crate::error::Result;
@@ -88,18 +88,21 @@ impl Captioner {
         Ok(caption)
     }
 
-    /// Describes what [`crate::Preprocessor::run`] has written, perhaps on another thread; `latency.preprocess` is zero.
+    /// Describes what [`crate::Preprocessor::resize`] has written, perhaps on another thread; `latency.preprocess` is without
+    /// that.
     ///
     /// # Errors
     /// As [`caption`](Self::caption).
     ///
     /// # Panics
-    /// If `pixels` is not of the preprocessor's output length.
-    pub fn caption_prepared(&mut self, pixels: &[f32]) -> Result<&Caption> {
-        assert_eq!(pixels.len(), self.model.preprocessor.output_len(), "pixels must hold the encoder's input");
-        let Workspace { best, caption, .. } = &mut self.workspace;
+    /// If `resized` is not of the preprocessor's output length.
+    pub fn caption_resized(&mut self, resized: &[u8]) -> Result<&Caption> {
+        let Workspace { pixels, best, caption, .. } = &mut self.workspace;
+        let start = Instant::now();
+        self.model.preprocessor.normalise(resized, pixels);
+        let preprocess = start.elapsed();
         describe(&mut self.model, pixels, best, caption)?;
-        caption.latency.preprocess = Duration::ZERO;
+        caption.latency.preprocess = preprocess;
         Ok(caption)
     }
 }

@@ -72,6 +72,33 @@ impl Preprocessor {
     /// frame is over [`MAX_PICTURE_SIDE`].
     pub fn run(&self, frame: &Frame, buffers: &mut ResizeBuffers, pixels: &mut [f32]) {
         assert_eq!(pixels.len(), self.output_len(), "pixels must hold the encoder's input");
+        self.resize_rows(frame, buffers, |y, row| self.normalise_row(y, row, pixels));
+    }
+
+    /// The first half of [`run`](Self::run), perhaps on another thread: writes the picture at the encoder's size, (height,
+    /// width, 3), as many bytes as `run` writes values. Allocates nothing.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    pub fn resize(&self, frame: &Frame, buffers: &mut ResizeBuffers, resized: &mut [u8]) {
+        assert_eq!(resized.len(), self.output_len(), "resized must hold the encoder's input");
+        self.resize_rows(frame, buffers, |y, row| resized[y * row.len()..][..row.len()].copy_from_slice(row));
+    }
+
+    /// The second half of [`run`](Self::run): normalises what [`resize`](Self::resize) has written. Allocates nothing.
+    ///
+    /// # Panics
+    /// If one of them is not of [`output_len`](Self::output_len).
+    pub fn normalise(&self, resized: &[u8], pixels: &mut [f32]) {
+        assert_eq!(resized.len(), self.output_len(), "resized must hold the encoder's input");
+        assert_eq!(pixels.len(), self.output_len(), "pixels must hold the encoder's input");
+        for (y, row) in resized.chunks_exact(3 * self.spec.input[1]).enumerate() {
+            self.normalise_row(y, row, pixels);
+        }
+    }
+
+    /// Gives each row of the resized picture to `write`, from the top.
+    fn resize_rows(&self, frame: &Frame, buffers: &mut ResizeBuffers, mut write: impl FnMut(usize, &[u8])) {
         assert!(frame.width().max(frame.height()) <= MAX_PICTURE_SIDE, "frames are at most {MAX_PICTURE_SIDE} a side");
         self.prepare(frame, buffers);
         let ResizeBuffers { columns, rows, ring, row, .. } = buffers;
@@ -85,7 +112,7 @@ impl Preprocessor {
             }
             resized_rows = start + weights.len();
             combine_rows(ring, rows.window, start, weights, row);
-            self.normalise(y, row, pixels);
+            write(y, row);
         }
     }
 
@@ -103,7 +130,7 @@ impl Preprocessor {
         buffers.prepared_for = size;
     }
 
-    fn normalise(&self, y: usize, row: &[u8], pixels: &mut [f32]) {
+    fn normalise_row(&self, y: usize, row: &[u8], pixels: &mut [f32]) {
         let [height, width] = self.spec.input;
         for (channel, table) in self.normalised.iter().enumerate() {
             let start = (channel * height + y) * width;
@@ -302,6 +329,18 @@ mod tests {
             let pixels = run(spec(Resize::Squash([7, 7]), [7, 7], Filter::Lanczos), width, height);
             assert!(pixels.iter().all(|pixel| (0.0..=255.0).contains(pixel)), "{width} x {height}");
         }
+    }
+
+    #[test]
+    fn the_halves_give_what_the_whole_gives() {
+        let mut spec = spec(Resize::ShortestEdge(9), [7, 8], Filter::Bicubic);
+        (spec.rescale, spec.mean, spec.std) = (1.0 / 255.0, [0.5, 0.25, 0.0], [0.5, 1.0, 2.0]);
+        let preprocessor = Preprocessor::new(spec.clone());
+        let (mut resized, mut pixels) = (vec![0; preprocessor.output_len()], vec![0.0; preprocessor.output_len()]);
+        let bytes = picture(50, 31);
+        preprocessor.resize(&Frame::new(50, 31, &bytes).unwrap(), &mut preprocessor.buffers(), &mut resized);
+        preprocessor.normalise(&resized, &mut pixels);
+        assert_eq!(pixels, run(spec, 50, 31));
     }
 
     #[test]

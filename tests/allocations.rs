@@ -58,10 +58,15 @@ fn the_counter_counts() {
 fn preprocessing_allocates_nothing() {
     let model = tiny(1);
     let mut buffers = model.preprocessor.buffers();
-    let mut pixels = vec![0.0; model.preprocessor.output_len()];
+    let (mut resized, mut pixels) =
+        (vec![0; model.preprocessor.output_len()], vec![0.0; model.preprocessor.output_len()]);
     for (width, height) in [(320, 240), (33, 1000), (7, 5)] {
         let picture = TestPattern::new(width, height);
-        let count = allocations(|| model.preprocessor.run(&picture.frame(), &mut buffers, &mut pixels));
+        let count = allocations(|| {
+            model.preprocessor.run(&picture.frame(), &mut buffers, &mut pixels);
+            model.preprocessor.resize(&picture.frame(), &mut buffers, &mut resized);
+            model.preprocessor.normalise(&resized, &mut pixels);
+        });
         assert_eq!(count, 0, "{width} x {height}");
     }
 }

@@ -106,13 +106,13 @@ pub fn annotate(
         met: HashSet::new(),
     };
     let preprocessor = Arc::new(Preprocessor::new(captioner.model().preprocessor.spec().clone()));
-    let mut ahead = Ahead::start(settings.jobs, &preprocessor, pending)?;
+    let mut ahead = Ahead::start(&settings, &preprocessor, pending)?;
     let writer = outputs.start()?;
     let mut describer = Describer { captioner, settings: &settings, last_seen };
     let mut tally = Tally::default();
     while let Some(seen) = ahead.next() {
         let record = describer.describe(&seen);
-        ahead.give_back(seen.pixels);
+        ahead.give_back(seen.resized);
         tally.add(&record);
         watch(&tally.with(&passed), &record);
         if !writer.write(record, seen.task) {
@@ -156,14 +156,14 @@ impl Describer<'_> {
 
     fn fill(&mut self, seen: &Seen, record: &mut Record) -> std::result::Result<(), String> {
         let look = *seen.look.as_ref().map_err(Error::to_string)?;
-        if let Some(bits) = self.settings.similar_bits {
+        if let Some((bits, look)) = self.settings.similar_bits.zip(look) {
             record.look = Some(format!("{look:016x}"));
             if let Some(alike) = self.last_seen.as_ref().filter(|last| is_alike(last, look, bits)) {
                 copy_caption(alike, record);
                 return Ok(());
             }
         }
-        let caption = self.captioner.caption_prepared(&seen.pixels).map_err(|error| error.to_string())?;
+        let caption = self.captioner.caption_resized(&seen.resized).map_err(|error| error.to_string())?;
         record.caption = Some(caption.text.as_str().into());
         record.confidence = Some(four_digits(caption.confidence));
         record.cut = caption.is_cut;
