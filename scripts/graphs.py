@@ -4,6 +4,8 @@ Encoder: `pixel_values` -> `attention_keys`, `attention_values`, `past.hidden`, 
 Decoder: one step for `batch` captions of one picture.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import onnx
 import torch
@@ -121,9 +123,22 @@ def add_block(graph: GraphBuilder, block: torch.nn.Module, source: str, name: st
     """One inverted bottleneck."""
     result = source
     for module in block.convolutions:
-        part = module.shape.weight.rsplit("._", 1)[1].removesuffix("_conv")
-        result = add_convolution(graph, module, result, f"{name}_{part}")
+        result = add_convolution(graph, module, result, f"{name}_{part_name(module)}")
     return graph.node("Add", [result, source], f"{name}_sum") if block.is_residual else result
+
+
+def part_name(module: torch.nn.Module) -> str:
+    """What a convolution does in its block: expand, depthwise or project."""
+    return module.shape.weight.rsplit("._", 1)[1].removesuffix("_conv")
+
+
+def named_convolutions(encoder: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
+    """Every convolution of the encoder with the name that its output has in the graph."""
+    yield "stem", encoder.stem
+    for index, block in enumerate(encoder.blocks):
+        for module in block.convolutions:
+            yield f"block{index}_{part_name(module)}", module
+    yield "head", encoder.head
 
 
 def add_memory(graph: GraphBuilder, decoder: torch.nn.Module, grid: str) -> tuple[str, str]:

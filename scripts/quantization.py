@@ -139,6 +139,25 @@ class Quantizer:
         self.nodes.append(helper.make_node(kind, inputs, [output], output, **attributes))
 
 
+def dequantized_constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
+    """The float constants that `quantize` was given, as near as its int8 steps are; a float graph's as they are."""
+    stored = {constant.name: numpy_helper.to_array(constant) for constant in model.graph.initializer}
+    axes = {node.input[0]: axis_of(node) for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    floats = {name: value for name, value in stored.items() if value.dtype == np.float32 and not name.endswith("_scale")}
+    for name, steps in stored.items():
+        if name.endswith("_quantized"):
+            base = name.removesuffix("_quantized")
+            scale = stored[base + "_scale"]
+            others = [index for index in range(steps.ndim) if index != axes.get(name, 0)]
+            floats[base] = steps.astype(np.float32) * (np.expand_dims(scale, others) if scale.ndim else scale)
+    return floats
+
+
+def axis_of(node: onnx.NodeProto) -> int:
+    """The axis whose channels have scales of their own."""
+    return next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
+
+
 def round_to(values: np.ndarray, scale: np.ndarray, kind: type) -> np.ndarray:
     """Values in steps of `scale`, saturated; int8 leaves out -128 to stay symmetric."""
     limit = np.iinfo(kind).max
