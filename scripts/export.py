@@ -16,8 +16,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "train"))
 
 from calibration import open_session
 from checkpoint import MAX_TOKENS, load_model
-from dataset import IMAGE_SIZE
-from encoder import GRID_CELLS
 from graphs import build_decoder, build_encoder
 from model import Captioner, State
 from model_folder import FLOAT_GRAPHS, START, write_checksums, write_settings
@@ -27,7 +25,8 @@ TOLERANCE = 1e-3
 
 def check_graphs(model: Captioner, encoder: onnx.ModelProto, decoder: onnx.ModelProto) -> float:
     """Largest difference of a first step's scores between torch and ONNX Runtime, on random pixels."""
-    pixels = torch.rand(1, 3, IMAGE_SIZE, IMAGE_SIZE, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    size = model.encoder.image_size
+    pixels = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.inference_mode():
         memory, state = model.decoder.read_grid(model.grid(pixels))
         words = model.decoder.mix_words(torch.tensor([[START]]))
@@ -47,8 +46,8 @@ def main() -> None:
     options = parser.parse_args()
     model, vocabulary = load_model(options.checkpoint)
     model.eval()
-    encoder = build_encoder(model.encoder, model.decoder, IMAGE_SIZE)
-    decoder = build_decoder(model.decoder, GRID_CELLS)
+    encoder = build_encoder(model.encoder, model.decoder, model.encoder.image_size)
+    decoder = build_decoder(model.decoder, model.encoder.cells)
     difference = check_graphs(model, encoder, decoder)
     if difference > TOLERANCE:
         raise SystemExit(f"graphs differ from the checkpoint by {difference:.2g} in a score: not written")
@@ -56,7 +55,7 @@ def main() -> None:
     for name, graph in zip(FLOAT_GRAPHS, (encoder, decoder)):
         onnx.save(graph, options.output / name)
     config = {"vocabulary_size": len(vocabulary), "decoder": model.describe()}
-    write_settings(options.output, config, IMAGE_SIZE, vocabulary.words, MAX_TOKENS)
+    write_settings(options.output, config, model.encoder.image_size, vocabulary.words, MAX_TOKENS)
     write_checksums(options.output)
     print(f"wrote {options.output}; scores agree with the checkpoint within {difference:.1g}")
 

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from cider import CiderD
-from encoder import GRID_CELLS
+from encoder import IMAGE_SIZE
 from model import Captioner, Decoder, DecoderShape
 from photos import Photo
 from vocabulary import Vocabulary, split_words
@@ -25,14 +25,14 @@ def save_atomically(content: dict, path: Path) -> None:
 
 def save_model(model: Captioner, vocabulary: Vocabulary, path: Path) -> None:
     """Weights, sizes and words: all that a later stage or the export needs."""
-    content = {"shape": model.describe(), "words": vocabulary.words, "weights": model.state_dict()}
+    content = {"shape": model.describe(), "image_size": model.encoder.image_size, "words": vocabulary.words, "weights": model.state_dict()}
     save_atomically(content, path)
 
 
-def load_model(path: Path) -> tuple[Captioner, Vocabulary]:
-    """The captioner and the words of a file from `save_model`."""
+def load_model(path: Path, image_size: int | None = None) -> tuple[Captioner, Vocabulary]:
+    """The captioner and the words of a file from `save_model`, for images of another size if one is given."""
     content = torch.load(path, map_location="cpu", weights_only=True)
-    model = Captioner(DecoderShape(**content["shape"]))
+    model = Captioner(DecoderShape(**content["shape"]), image_size or content.get("image_size", IMAGE_SIZE))
     model.load_state_dict(content["weights"])
     return model, Vocabulary(content["words"])
 
@@ -73,13 +73,13 @@ class Validation:
         self.cider = CiderD(references)
 
     def score(self, decoder: Decoder, grids: torch.Tensor, chunk: int = 100) -> tuple[float, list[str]]:
-        """Mean score and the captions for grids (N, 49, 1280)."""
+        """Mean score and the captions for grids (N, cells, 1280)."""
         decoder.eval()
         device = next(decoder.parameters()).device
         captions = []
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
             for part in grids.split(chunk):
-                tokens = decoder.generate(part.to(device).view(-1, GRID_CELLS, part.shape[-1]), MAX_TOKENS)
+                tokens = decoder.generate(part.to(device), MAX_TOKENS)
                 captions += [self.vocabulary.decode(row) for row in tokens[:, 0].tolist()]
         scores = [self.cider.score(photo, caption.split()) for photo, caption in enumerate(captions)]
         return 100 * sum(scores) / len(scores), captions

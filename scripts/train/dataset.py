@@ -11,26 +11,25 @@ from PIL import Image
 from photos import Photo
 from vocabulary import END, START, Vocabulary
 
-IMAGE_SIZE = 224
 IMAGE_MEAN = 127.0
 IMAGE_SCALE = 128.0
 MAX_WORDS = 19
 
 
-def load_image(path: Path) -> np.ndarray:
-    """A photo squashed to the square, (224, 224, 3) bytes."""
+def load_image(path: Path, size: int) -> np.ndarray:
+    """A photo squashed to the square, (S, S, 3) bytes."""
     image = Image.open(path).convert("RGB")
-    if image.size != (IMAGE_SIZE, IMAGE_SIZE):
-        image = image.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR)
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(image)
 
 
-def load_images(paths: list[Path]) -> torch.Tensor:
-    """Photos as bytes, (N, 224, 224, 3)."""
-    images = torch.empty((len(paths), IMAGE_SIZE, IMAGE_SIZE, 3), dtype=torch.uint8)
+def load_images(paths: list[Path], size: int) -> torch.Tensor:
+    """Photos as bytes, (N, S, S, 3)."""
+    images = torch.empty((len(paths), size, size, 3), dtype=torch.uint8)
 
     def load(index: int) -> None:
-        images[index] = torch.from_numpy(load_image(paths[index]).copy())
+        images[index] = torch.from_numpy(load_image(paths[index], size).copy())
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(load, range(len(paths))))
@@ -38,7 +37,7 @@ def load_images(paths: list[Path]) -> torch.Tensor:
 
 
 def normalise(images: torch.Tensor) -> torch.Tensor:
-    """Bytes (N, 224, 224, 3) to network input (N, 3, 224, 224), channels last in memory."""
+    """Bytes (N, S, S, 3) to network input (N, 3, S, S), channels last in memory."""
     return ((images.float() - IMAGE_MEAN) / IMAGE_SCALE).permute(0, 3, 1, 2)
 
 
@@ -77,14 +76,20 @@ class CaptionTokens:
     def batch(self, indices: list[int], chooser: random.Random) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and targets, each (P, 5, T) with pad 0: start + words, and words + end."""
         rows = [row for index in indices for row in self._choose(self.rows[index], chooser)]
+        inputs, targets = self.pad(rows)
+        shape = (len(indices), self.per_photo, inputs.shape[-1])
+        return inputs.view(shape), targets.view(shape)
+
+    @staticmethod
+    def pad(rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs and targets (N, T) of token rows."""
         length = max(map(len, rows)) + 1
         inputs = torch.zeros(len(rows), length, dtype=torch.long)
         targets = torch.zeros(len(rows), length, dtype=torch.long)
         for line, row in enumerate(rows):
             inputs[line, : len(row) + 1] = torch.tensor([START, *row])
             targets[line, : len(row) + 1] = torch.tensor([*row, END])
-        shape = (len(indices), self.per_photo, length)
-        return inputs.view(shape), targets.view(shape)
+        return inputs, targets
 
     def _choose(self, rows: list[list[int]], chooser: random.Random) -> list[list[int]]:
         if len(rows) == self.per_photo:

@@ -8,7 +8,8 @@ from torch import nn
 from depthwise import Depthwise
 
 GRID_CHANNELS = 1280
-GRID_CELLS = 49
+IMAGE_SIZE = 224
+CELL_SIZE = 32
 BATCH_NORM_EPSILON = 1e-3
 
 # repeats, kernel, stride, expansion, output channels
@@ -93,13 +94,17 @@ class Block(nn.Module):
 
 
 class LiteEncoder(nn.Module):
-    """Pixels (N, 3, 224, 224) to a grid of features (N, 1280, 7, 7)."""
+    """Pixels (N, 3, S, S) to a grid of features (N, 1280, S / 32, S / 32)."""
 
-    def __init__(self):
+    def __init__(self, image_size: int = IMAGE_SIZE):
         super().__init__()
-        self.stem = Convolution(ConvolutionShape("_conv_stem", "_bn0", 3, 32, 224, 3, 2))
+        if image_size % CELL_SIZE:
+            raise ValueError(f"an image of {image_size} pixels is no whole number of cells of {CELL_SIZE}")
+        self.image_size = image_size
+        self.cells = (image_size // CELL_SIZE) ** 2
+        self.stem = Convolution(ConvolutionShape("_conv_stem", "_bn0", 3, 32, image_size, 3, 2))
         self.blocks = nn.Sequential()
-        channels, size = 32, 112
+        channels, size = 32, image_size // 2
         for repeats, kernel, stride, expansion, outputs in STAGES:
             for repeat in range(repeats):
                 step = stride if repeat == 0 else 1
@@ -115,7 +120,7 @@ class LiteEncoder(nn.Module):
         return self.blocks[:blocks](self.stem(pixels))
 
     def last_blocks(self, maps: torch.Tensor, blocks: int) -> torch.Tensor:
-        """The grid (N, 1280, 7, 7) from what `first_blocks` gave."""
+        """The grid (N, 1280, S / 32, S / 32) from what `first_blocks` gave."""
         return self.head(self.blocks[blocks:](maps))
 
     def load_pretrained(self) -> None:

@@ -7,17 +7,17 @@ import torch
 from tqdm import tqdm
 
 from dataset import load_images, normalise
-from encoder import GRID_CELLS, GRID_CHANNELS, LiteEncoder
+from encoder import GRID_CHANNELS, LiteEncoder
 from photos import Photo
 
 
 @torch.inference_mode()
-def encode_grids(encoder: LiteEncoder, images: torch.Tensor, mirrored: bool, chunk: int = 32) -> torch.Tensor:
-    """Grids (N, 49, 1280) in bfloat16 of images (N, 224, 224, 3)."""
+def encode_grids(encoder: LiteEncoder, images: torch.Tensor, mirrored: bool, chunk: int = 32, progress: bool = True) -> torch.Tensor:
+    """Grids (N, cells, 1280) in bfloat16 of images (N, S, S, 3)."""
     encoder.eval()
     device = next(encoder.parameters()).device
-    grids = torch.empty(len(images), GRID_CELLS, GRID_CHANNELS, dtype=torch.bfloat16)
-    for first in tqdm(range(0, len(images), chunk), desc="features", leave=False):
+    grids = torch.empty(len(images), encoder.cells, GRID_CHANNELS, dtype=torch.bfloat16)
+    for first in tqdm(range(0, len(images), chunk), desc="features", leave=False, disable=not progress):
         pixels = normalise(images[first : first + chunk].to(device))
         if mirrored:
             pixels = pixels.flip(3).contiguous(memory_format=torch.channels_last)
@@ -30,7 +30,7 @@ def encode_grids(encoder: LiteEncoder, images: torch.Tensor, mirrored: bool, chu
 def cached_grids(encoder: LiteEncoder, photos: list[Photo], path: Path, mirrored: bool) -> torch.Tensor:
     """Grids from `path`, computed and written first if the file is missing."""
     if not path.exists():
-        grids = encode_grids(encoder, load_images([photo.path for photo in photos]), mirrored)
+        grids = encode_grids(encoder, load_images([photo.path for photo in photos], encoder.image_size), mirrored)
         part = path.with_suffix(".part")
         torch.save(grids, part)
         os.replace(part, path)
@@ -54,6 +54,6 @@ class CachedViews:
         return len(self.places)
 
     def pick(self, indices: list[int], mirrored: torch.Tensor) -> torch.Tensor:
-        """Grids (P, 49, 1280) of photos counted through all folders."""
+        """Grids (P, cells, 1280) of photos counted through all folders."""
         chosen = zip((self.places[index] for index in indices), mirrored.tolist())
         return torch.stack([self.views[place][int(flip)][index] for (place, index), flip in chosen])

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from encoder import GRID_CHANNELS, LiteEncoder
+from encoder import GRID_CHANNELS, IMAGE_SIZE, LiteEncoder
 from vocabulary import END, PAD, START, UNKNOWN
 
 
@@ -38,7 +38,7 @@ class DecoderShape:
 
 
 class Memory(NamedTuple):
-    """What a step reads of the picture: keys (P, heads, key, 49), values (P, heads, 49, value)."""
+    """What a step reads of the picture: keys (P, heads, key, cells), values (P, heads, cells, value)."""
 
     keys: torch.Tensor
     values: torch.Tensor
@@ -52,7 +52,7 @@ class State(NamedTuple):
 
 
 class Decoder(nn.Module):
-    """Grid (P, 49, 1280) and words to word scores."""
+    """Grid (P, cells, 1280) and words to word scores."""
 
     def __init__(self, shape: DecoderShape, dropout: float = 0.3):
         super().__init__()
@@ -70,7 +70,7 @@ class Decoder(nn.Module):
         nn.init.constant_(self.word_mix.bias[shape.keys : shape.keys + shape.hidden], 1.0)
 
     def read_grid(self, grid: torch.Tensor) -> tuple[Memory, State]:
-        """Memory and first state of grids (P, 49, 1280)."""
+        """Memory and first state of grids (P, cells, 1280)."""
         shape = self.shape
         mixed = self.memory(grid)
         keys, values = mixed.split([shape.keys, shape.values], dim=-1)
@@ -104,7 +104,7 @@ class Decoder(nn.Module):
         return nn.functional.linear(self.dropout(seen), self.embedding.weight, self.score_bias)
 
     def follow(self, grid: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Hidden states (P, C, T, H) and contexts (P, C, T, values) of grids (P, 49, 1280) and teacher's words (P, C, T)."""
+        """Hidden states (P, C, T, H) and contexts (P, C, T, values) of grids (P, cells, 1280) and teacher's words (P, C, T)."""
         memory, state = self.read_grid(grid)
         state = State(*(part.expand(-1, tokens.shape[1], -1) for part in state))
         hiddens, contexts = [], []
@@ -154,13 +154,13 @@ def draw(scores: torch.Tensor) -> torch.Tensor:
 class Captioner(nn.Module):
     """Encoder and decoder together."""
 
-    def __init__(self, shape: DecoderShape):
+    def __init__(self, shape: DecoderShape, image_size: int = IMAGE_SIZE):
         super().__init__()
-        self.encoder = LiteEncoder().to(memory_format=torch.channels_last)
+        self.encoder = LiteEncoder(image_size).to(memory_format=torch.channels_last)
         self.decoder = Decoder(shape)
 
     def grid(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Grid (N, 49, 1280) of pixels (N, 3, 224, 224)."""
+        """Grid (N, cells, 1280) of pixels (N, 3, S, S)."""
         return self.encoder(pixels).flatten(2).transpose(1, 2)
 
     def describe(self) -> dict:

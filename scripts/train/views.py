@@ -1,0 +1,65 @@
+"""Augmented views of the training photos, as the frozen first blocks of the encoder leave them, kept on disk.
+
+Blocks that are not trained give the same again and again, and they are those with the largest maps.
+"""
+
+import os
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from dataset import augment, load_images, normalise
+from encoder import LiteEncoder
+from model import Captioner
+from photos import Photo
+
+
+@torch.no_grad()
+def make_views(encoder: LiteEncoder, blocks: int, photos: list[Photo], seed: int, chunk: int = 32) -> torch.Tensor:
+    """One view of each photo, (N, C, H, W) in bfloat16, channels last: what block `blocks` reads."""
+    generator = torch.Generator().manual_seed(seed)
+    images = load_images([photo.path for photo in photos], encoder.image_size)
+    views = None
+    for first in tqdm(range(0, len(images), chunk), desc="views", leave=False):
+        with torch.autocast("cpu", torch.bfloat16):
+            maps = encoder.first_blocks(augment(normalise(images[first : first + chunk]), generator), blocks)
+        if views is None:
+            views = torch.empty((len(images), *maps.shape[1:]), dtype=torch.bfloat16, memory_format=torch.channels_last)
+        views[first : first + chunk] = maps
+    return views
+
+
+class Views:
+    """Several views of each photo; a cache file a view."""
+
+    def __init__(self, encoder: LiteEncoder, blocks: int, photos: list[Photo], count: int, cache: Path):
+        paths = [cache / f"views-{blocks}-{view}.pt" for view in range(count)]
+        for view, path in enumerate(paths):
+            if not path.exists():
+                part = path.with_suffix(".part")
+                torch.save(make_views(encoder, blocks, photos, seed=view), part)
+                os.replace(part, path)
+        self.views = [torch.load(path, mmap=True, weights_only=True) for path in paths]
+        if any(len(view) != len(photos) for view in self.views):
+            raise SystemExit(f"the views in {cache} are of other photos: remove them")
+
+    def pick(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
+        """One view of each photo, drawn at random: (P, C, H, W), channels last."""
+        chosen = torch.randint(len(self.views), (len(indices),), generator=generator).tolist()
+        maps = torch.stack([self.views[view][index] for view, index in zip(chosen, indices)])
+        return maps.contiguous(memory_format=torch.channels_last)
+
+
+class ViewInput:
+    """Views of the training photos, kept as the frozen blocks leave them, through the other blocks."""
+
+    def __init__(self, model: Captioner, photos: list[Photo], count: int, blocks: int, cache: Path):
+        self.encoder = model.encoder
+        self.blocks = blocks
+        self.views = Views(model.encoder, blocks, photos, count, cache)
+
+    def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
+        """Grids (P, cells, 1280), with gradient."""
+        maps = self.views.pick(indices, generator).to(next(self.encoder.parameters()).device)
+        return self.encoder.last_blocks(maps, self.blocks).flatten(2).transpose(1, 2)
