@@ -20,10 +20,12 @@ def make_views(encoder: LiteEncoder, blocks: int, photos: list[Photo], seed: int
     """One view of each photo, (N, C, H, W) in bfloat16, channels last: what block `blocks` reads."""
     generator = torch.Generator().manual_seed(seed)
     images = load_images([photo.path for photo in photos], encoder.image_size)
+    device = next(encoder.parameters()).device
     views = None
     for first in tqdm(range(0, len(images), chunk), desc="views", leave=False):
-        with torch.autocast("cpu", torch.bfloat16):
-            maps = encoder.first_blocks(augment(normalise(images[first : first + chunk]), generator), blocks)
+        pixels = augment(normalise(images[first : first + chunk].to(device)), generator)
+        with torch.autocast(device.type, torch.bfloat16):
+            maps = encoder.first_blocks(pixels, blocks)
         if views is None:
             views = torch.empty((len(images), *maps.shape[1:]), dtype=torch.bfloat16, memory_format=torch.channels_last)
         views[first : first + chunk] = maps
