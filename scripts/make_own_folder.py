@@ -4,7 +4,7 @@
 # ///
 """Make a stand-in for a user's own photos, to try fine-tuning with: two folders in Flickr8k form.
 
-Of a split that the model was not trained on, `own` gets 500 photos (50 of them as its val split, to choose the epoch by) and
+Of a split that the model was not trained on, `own` gets 500 photos (100 of them as its val split, to choose the epoch by) and
 `aside` the rest, as val, to score on before and after; a seed draws them. With `--night` all are made to look as if a
 night camera had taken them: without colour, dark towards the edges, noisy. The human captions stay as they are.
 
@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-OWN, OWN_VAL = 500, 50
+OWN, OWN_VAL = 500, 100
 SEED = 6
 
 

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from captions import rows_of_program
 from checkpoint import MAX_TOKENS, save_model
 from cider import CiderD
-from graphs import build_decoder, build_encoder, memory_shapes, named_convolutions, scale_query, word_scale
+from graphs import build_decoder, build_encoder, named_convolutions, scale_query, word_scale
 from model import Captioner, Decoder, DecoderShape
 from model_folder import FLOAT_GRAPHS, INT8_GRAPHS, read_json, read_words
 from onnx_captioner import OnnxCaptioner
@@ -75,9 +75,7 @@ class Folder:
 
     def captioner(self) -> Captioner:
         """The model with the folder's weights."""
-        model = Captioner(self.shape)
-        if model.encoder.stem.shape.size != self.size:
-            raise SystemExit(f"{self.path} takes {self.size} x {self.size} pixels, training {model.encoder.stem.shape.size}")
+        model = Captioner(self.shape, self.size)
         try:
             read_encoder(model, self.encoder)
             read_decoder(model.decoder, self.encoder, self.decoder)
@@ -127,8 +125,8 @@ def check_constants(model: Captioner, folder: Folder) -> float:
     The table of input words is left out: in int8 it is rounded otherwise than the scores' matrix, which has the same words
     and from which it is made again.
     """
-    cells = (folder.size // 32) ** 2
-    graphs = build_encoder(model.encoder, model.decoder, folder.size), build_decoder(model.decoder, cells)
+    encoder = model.encoder
+    graphs = build_encoder(encoder, model.decoder, encoder.image_size), build_decoder(model.decoder, encoder.cells)
     differences = []
     for graph, constants in zip(graphs, (folder.encoder, folder.decoder)):
         anew = dequantized_constants(graph)
@@ -149,7 +147,7 @@ def unknown_words(folder: Path, vocabulary: Vocabulary) -> Counter[str]:
 def add_words(model: Captioner, vocabulary: Vocabulary, words: list[str]) -> tuple[Captioner, Vocabulary]:
     """The model with more words: each a share of <unk>, with noise that lets training tell them apart."""
     old = model.decoder
-    wider = Captioner(replace(old.shape, vocabulary=old.shape.vocabulary + len(words)))
+    wider = Captioner(replace(old.shape, vocabulary=old.shape.vocabulary + len(words)), model.encoder.image_size)
     wider.encoder.load_state_dict(model.encoder.state_dict())
     unknown = old.embedding.weight[UNKNOWN].expand(len(words), -1)
     noise = torch.randn(unknown.shape, generator=torch.Generator().manual_seed(1)) * NEW_WORD_NOISE * unknown.std()
