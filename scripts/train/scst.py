@@ -9,7 +9,8 @@ the others', weighs its log probability. The end token counts as a word of the r
 people end theirs. Where a detector's objects are given (`detect.py`), naming one that it saw is worth something and
 naming one of which there is no trace, nor a word in the human captions, costs as much. The weights kept are a running
 average, which the noise of drawn captions hardly moves. The encoder stays frozen, its features computed once; with
-`--views` its last blocks learn too, from augmented photos.
+`--views` its last blocks learn too, from augmented photos. With `--empty` some pictures that show nothing are added to
+each step, on which the decoder learns to be in doubt: rewards alone make it sure of itself everywhere.
 
     scst.py --data DIR --work runs/rewarded --start runs/tuned/best.pt
 A run that was stopped goes on from its last check when it is run again.
@@ -17,6 +18,7 @@ A run that was stopped goes on from its last check when it is run again.
 
 import argparse
 import copy
+import random
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -29,7 +31,8 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from checkpoint import Curve, Validation, load_model, save_atomically, save_model
-from dataset import load_images
+from dataset import load_images, normalise
+from empty import draw_empty
 from features import CachedViews, cached_grids, encode_grids
 from model import Captioner
 from photos import Photo, read_photos, read_training_photos
@@ -37,6 +40,9 @@ from reward import ObjectReward, Reward, advantage
 from tags import read_objects
 from views import ViewInput
 from vocabulary import PAD, START, UNKNOWN
+
+DOUBT = 4.0  # nats of entropy a word
+CERTAINTY_WEIGHT = 0.1
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -52,6 +58,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--objects", type=Path, action="append", default=[], help="file of detect.py (any number): reward true objects")
     parser.add_argument("--object-reward", type=float, default=0.15, help="of an object seen; what one without a trace costs")
+    parser.add_argument("--empty", type=int, default=0, help="pictures that show nothing, added to each step; with --views")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--check-every", type=int, default=63, help="steps between two scores on val")
     parser.add_argument("--batch", type=int, default=48, help="photos a step")
@@ -157,7 +164,7 @@ class RewardStage:
             scores = scores.index_fill(1, torch.tensor([PAD, START, UNKNOWN], device=grid.device), -torch.inf)
         unlikelihood = nn.functional.cross_entropy((scores / self.options.temperature).float(), tokens[is_word], reduction="none")
         weight = advantage(rewards).unsqueeze(-1).expand_as(tokens)[is_word]
-        loss = (weight * unlikelihood).mean()
+        loss = (weight * unlikelihood).mean() + self._certainty(generator)
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -165,6 +172,21 @@ class RewardStage:
         self.schedule.step()
         self._average()
         return rewards.mean().item()
+
+    def _certainty(self, generator: torch.Generator) -> torch.Tensor | float:
+        """How far the words' entropy on empty pictures stays behind DOUBT."""
+        if not self.options.empty:
+            return 0.0
+        encoder, decoder = self.model.encoder, self.model.decoder
+        chooser = random.Random(int(torch.randint(2**31, (1,), generator=generator)))
+        pixels = normalise(draw_empty(self.options.empty, encoder.image_size, chooser).to(self.options.device))
+        with torch.autocast(self.options.device, torch.bfloat16):
+            grid = self.model.grid(pixels.contiguous(memory_format=torch.channels_last))
+            tokens = decoder.generate(grid.detach(), self.options.longest)
+            inputs = torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], dim=-1)
+            scores = decoder.score_wanted(grid, inputs, tokens != PAD)
+        entropy = torch.distributions.Categorical(logits=scores.float()).entropy()
+        return CERTAINTY_WEIGHT * (DOUBT - entropy).clamp(min=0).mean()
 
     @torch.no_grad()
     def _average(self) -> None:
