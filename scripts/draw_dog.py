@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFilter
 WIDTH, HEIGHT = 640, 480
 HORIZON = 0.42
 SCALE = 2  # drawn larger, for smooth edges
-COAT, FAR_SIDE, PALE = (139, 90, 43), (110, 68, 30), (150, 100, 52)
+COAT, FAR_SIDE, PALE = (50, 34, 24), (34, 22, 16), (70, 48, 34)
 
 
 class Brush:
