@@ -28,11 +28,10 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent / "train"))
 
 from captions import add_arguments, caption
-from objects import classes_named
+from objects import TRACE, classes_named, read_objects
 from photos import unlabelled_photos
 
 SEEN = 0.6
-TRACE = 0.3
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -42,12 +41,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--objects", type=Path, required=True, help="JSON lines from detect.py")
     parser.add_argument("--json", type=Path, help="write captions and what they name here")
     return parser.parse_args()
-
-
-def read_objects(path: Path) -> dict[str, dict[str, float]]:
-    """Scores by class by file name."""
-    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    return {row["file"]: {name: score for name, score, *_ in row["objects"]} for row in rows}
 
 
 def judge(caption: str, scores: dict[str, float]) -> dict:

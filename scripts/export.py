@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["torch", "numpy", "onnx", "onnxruntime", "matplotlib", "pillow", "tqdm"]
+# dependencies = ["torch", "numpy", "onnx", "onnxruntime", "matplotlib", "pillow", "tqdm", "numba"]
 # ///
 """Write a trained checkpoint as a model folder: float graphs and JSON files."""
 

@@ -40,9 +40,8 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "train"))
 
-from breadth import TRACE, read_objects
 from captions import add_arguments, caption
-from objects import CLASSES, classes_named, plural
+from objects import TRACE, classes_named, plural, read_objects
 from photos import Photo, read_photos
 from vocabulary import split_words
 

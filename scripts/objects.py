@@ -1,7 +1,11 @@
 """Words of captions for the 80 object classes of COCO, and which classes a caption names."""
 
+import json
 import re
+from pathlib import Path
 from typing import NamedTuple
+
+TRACE = 0.3  # the least score with which a detector is taken to have a trace of a class
 
 # Each class and the words people use for it; plurals are made by `plural`. Longer phrases win: a "hot dog" is no dog.
 CLASSES: dict[str, str] = {
@@ -155,3 +159,9 @@ def mentions(caption: str) -> set[Mention]:
 def classes_named(caption: str) -> set[str]:
     """Classes that a caption names, whether one or several of them."""
     return {mention.name for mention in mentions(caption)}
+
+
+def read_objects(*paths: Path) -> dict[str, dict[str, float]]:
+    """The best score of each class by file name, from files of detect.py."""
+    rows = (json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines())
+    return {row["file"]: {name: score for name, score, *_ in row["objects"]} for row in rows}

@@ -24,12 +24,11 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from objects import Mention, mentions
+from objects import TRACE, Mention, mentions
 from photos import unlabelled_photos
 from vocabulary import split_words
 
 CLEAR = 0.5
-TRACE = 0.3
 LONGEST = 16
 SHORTEST = 5
 WRONG_NUMBER = 0.4

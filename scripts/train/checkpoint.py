@@ -16,7 +16,7 @@ from vocabulary import Vocabulary, split_words
 MAX_TOKENS = 20
 
 
-def save_atomically(content: dict, path: Path) -> None:
+def save_atomically(content: dict | torch.Tensor, path: Path) -> None:
     """Write beside the target and rename, so that a kill leaves the old file or the new one."""
     part = path.with_suffix(".part")
     torch.save(content, part)

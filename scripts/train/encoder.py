@@ -115,6 +115,12 @@ class LiteEncoder(nn.Module):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.head(self.blocks(self.stem(pixels)))
 
+    def thaw(self, frozen_blocks: int | None) -> None:
+        """Let all but the stem and the first blocks learn; None: let nothing learn."""
+        self.requires_grad_(frozen_blocks is not None)
+        self.stem.requires_grad_(False)
+        self.blocks[:frozen_blocks].requires_grad_(False)
+
     def first_blocks(self, pixels: torch.Tensor, blocks: int) -> torch.Tensor:
         """What block `blocks` reads: the stem and the blocks before it."""
         return self.blocks[:blocks](self.stem(pixels))

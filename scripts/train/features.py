@@ -1,11 +1,11 @@
 """Encoder grids of photos, computed once and kept on disk, so that decoder stages need no encoder."""
 
-import os
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
+from checkpoint import save_atomically
 from dataset import load_images, normalise
 from encoder import GRID_CHANNELS, LiteEncoder
 from photos import Photo
@@ -31,9 +31,7 @@ def cached_grids(encoder: LiteEncoder, photos: list[Photo], path: Path, mirrored
     """Grids from `path`, computed and written first if the file is missing."""
     if not path.exists():
         grids = encode_grids(encoder, load_images([photo.path for photo in photos], encoder.image_size), mirrored)
-        part = path.with_suffix(".part")
-        torch.save(grids, part)
-        os.replace(part, path)
+        save_atomically(grids, path)
     grids = torch.load(path, mmap=True, weights_only=True)
     if len(grids) != len(photos):
         raise SystemExit(f"{path} holds {len(grids)} photos, the split has {len(photos)}: remove it")
@@ -50,10 +48,18 @@ class CachedViews:
         ]
         self.places = [(place, index) for place, photos in enumerate(folders) for index in range(len(photos))]
 
-    def __len__(self) -> int:
-        return len(self.places)
-
     def pick(self, indices: list[int], mirrored: torch.Tensor) -> torch.Tensor:
         """Grids (P, cells, 1280) of photos counted through all folders."""
         chosen = zip((self.places[index] for index in indices), mirrored.tolist())
         return torch.stack([self.views[place][int(flip)][index] for (place, index), flip in chosen])
+
+
+class FrozenInput:
+    """Cached grids of the training photos, each as it is or mirrored at random."""
+
+    def __init__(self, encoder: LiteEncoder, folders: list[list[Photo]], cache: Path):
+        self.views = CachedViews(encoder, folders, cache)
+
+    def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
+        """Grids (P, cells, 1280)."""
+        return self.views.pick(indices, torch.rand(len(indices), generator=generator) < 0.5)

@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["torch", "numpy", "onnx", "onnxruntime", "matplotlib", "pillow", "tqdm"]
+# dependencies = ["torch", "numpy", "onnx", "onnxruntime", "matplotlib", "pillow", "tqdm", "numba"]
 # ///
 """Make a checkpoint to train on from a model folder, which holds int8 graphs alone: the start of fine-tuning.
 
@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from captions import rows_of_program
 from checkpoint import MAX_TOKENS, save_model
 from cider import CiderD
-from graphs import build_decoder, build_encoder, named_convolutions, scale_query, word_scale
+from graphs import build_decoder, build_encoder, named_convolutions, scale_query
 from model import Captioner, Decoder, DecoderShape
 from model_folder import FLOAT_GRAPHS, INT8_GRAPHS, read_json, read_words
 from onnx_captioner import OnnxCaptioner

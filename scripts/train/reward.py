@@ -3,12 +3,11 @@
 import torch
 
 from cider import CiderD
-from objects import classes_named
+from objects import TRACE, classes_named
 from photos import Photo
 from vocabulary import END, PAD, Vocabulary
 
 CLEAR = 0.6
-TRACE = 0.3
 
 
 class ObjectReward:

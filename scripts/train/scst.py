@@ -33,11 +33,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from checkpoint import Curve, Validation, load_model, save_atomically, save_model
 from dataset import load_images, normalise
 from empty import draw_empty
-from features import CachedViews, cached_grids, encode_grids
-from model import Captioner
+from features import FrozenInput, cached_grids, encode_grids
+from objects import read_objects
 from photos import Photo, read_photos, read_training_photos
 from reward import ObjectReward, Reward, advantage
-from tags import read_objects
 from views import ViewInput
 from vocabulary import PAD, START, UNKNOWN
 
@@ -74,17 +73,6 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-class GridInput:
-    """Cached grids of the training photos, as they are or mirrored."""
-
-    def __init__(self, model: Captioner, folders: list[list[Photo]], cache: Path):
-        self.views = CachedViews(model.encoder, folders, cache)
-
-    def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
-        """Grids (P, cells, 1280)."""
-        return self.views.pick(indices, torch.rand(len(indices), generator=generator) < 0.5)
-
-
 class RewardStage:
     """Self-critical training of one captioner."""
 
@@ -97,7 +85,7 @@ class RewardStage:
         self.model.decoder.dropout.p = options.dropout
         self.averaged = copy.deepcopy(self.model)
         self._open_input(folders, photos, val_photos)
-        objects = ObjectReward(photos, read_objects(options.objects), options.object_reward) if options.objects else None
+        objects = ObjectReward(photos, read_objects(*options.objects), options.object_reward) if options.objects else None
         self.count, self.reward = len(photos), Reward(photos, self.vocabulary, objects)
         self.validation = Validation(val_photos, self.vocabulary)
         self.optimizer = self._make_optimizer()
@@ -116,11 +104,8 @@ class RewardStage:
             self.input = ViewInput(self.model, photos, self.options.views, blocks, cache)
         else:
             self.val_grids = cached_grids(self.model.encoder, val_photos, cache / "grids-val.pt", False)
-            self.input = GridInput(self.model, folders, cache)
-        encoder = self.model.encoder
-        encoder.requires_grad_(bool(self.options.views))
-        for module in (encoder.stem, *encoder.blocks[:blocks]):
-            module.requires_grad_(False)
+            self.input = FrozenInput(self.model.encoder, folders, cache)
+        self.model.encoder.thaw(blocks if self.options.views else None)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         groups = [{"params": list(self.model.decoder.parameters()), "lr": self.options.rate}]

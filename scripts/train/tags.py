@@ -4,9 +4,7 @@ Each cell of the grid says how sure it is of each tag; a photo's answer is the s
 cell is enough (multiple-instance learning, as in Fang et al. 2015, "From captions to visual concepts and back").
 """
 
-import json
 from collections import Counter
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -18,12 +16,6 @@ from vocabulary import split_words
 TAGGED_WORDS = 500
 STOP_WORDS = frozenset("a an the in on of and with is are to at his her its their by for while from as it that there he she they this "
                        "one two three four several some other another each being has have be up out down over into through".split())  # fmt: skip
-
-
-def read_objects(paths: list[Path]) -> dict[str, dict[str, float]]:
-    """Score of each class by photo, from files of detect.py."""
-    rows = (json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines())
-    return {row["file"]: {name: score for name, score, _ in row["objects"]} for row in rows}
 
 
 class Tags:

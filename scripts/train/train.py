@@ -23,10 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from checkpoint import Curve, Validation, load_model, save_atomically, save_model
 from dataset import CaptionTokens, augment, load_images, normalise
 from encoder import IMAGE_SIZE
-from features import CachedViews, cached_grids, encode_grids
+from features import FrozenInput, cached_grids, encode_grids
 from model import Captioner, DecoderShape
+from objects import read_objects
 from photos import Photo, read_photos, read_training_photos
-from tags import TagHead, Tags, read_objects
+from tags import TagHead, Tags
 from views import ViewInput
 from vocabulary import PAD, Vocabulary
 
@@ -57,19 +58,6 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-class FrozenInput:
-    """Cached grids of the training photos, each as it is or mirrored."""
-
-    def __init__(self, model: Captioner, folders: list[list[Photo]], cache: Path, device: str):
-        self.views = CachedViews(model.encoder, folders, cache)
-        self.device = device
-
-    def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
-        """Grids (P, cells, 1280)."""
-        mirrored = torch.rand(len(indices), generator=generator) < 0.5
-        return self.views.pick(indices, mirrored).to(self.device)
-
-
 class LiveInput:
     """Augmented training photos through the encoder."""
 
@@ -94,11 +82,9 @@ class Stage:
         self.model, self.vocabulary = self._open_model()
         self.model.to(options.device)
         self.model.decoder.dropout.p = options.dropout
-        self.model.encoder.requires_grad_(not options.freeze_encoder)
-        for module in (self.model.encoder.stem, *self.model.encoder.blocks[: options.frozen_blocks]):
-            module.requires_grad_(False)
+        self.model.encoder.thaw(None if options.freeze_encoder else options.frozen_blocks)
         self.tokens = CaptionTokens(self.photos, self.vocabulary)
-        self.tags = Tags(self.photos, read_objects(options.objects)) if options.objects else None
+        self.tags = Tags(self.photos, read_objects(*options.objects)) if options.objects else None
         self.tag_head = TagHead(self.model.decoder.shape.grid, self.tags.wanted.shape[1]).to(options.device) if self.tags else None
         self.validation = Validation(self.val_photos, self.vocabulary)
         self.loss = nn.CrossEntropyLoss(label_smoothing=0.1)
@@ -137,7 +123,7 @@ class Stage:
             inputs, targets = self.tokens.batch(indices, chooser)
             is_word = targets != PAD
             with torch.autocast(self.options.device, torch.bfloat16):
-                grid = self.input.grid(indices, generator)
+                grid = self.input.grid(indices, generator).to(self.options.device)
                 scores = self.model.decoder.score_wanted(grid, inputs.to(grid.device), is_word.to(grid.device))
                 tag_loss = self._tag_loss(grid, indices)
             loss = self.loss(scores.float(), targets[is_word].to(grid.device))
@@ -180,11 +166,11 @@ class Stage:
             groups.append({"params": self.tag_head.parameters(), "lr": self.options.rate})
         return torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01)
 
-    def _open_input(self) -> FrozenInput | LiveInput:
+    def _open_input(self) -> FrozenInput | LiveInput | ViewInput:
         if self.options.freeze_encoder:
             cache = self.options.features or self.options.work
             self.val_grids = cached_grids(self.model.encoder, self.val_photos, cache / "grids-val.pt", False)
-            return FrozenInput(self.model, self.folders, cache, self.options.device)
+            return FrozenInput(self.model.encoder, self.folders, cache)
         self.val_images = load_images([photo.path for photo in self.val_photos], self.model.encoder.image_size)
         if self.options.views:
             cache = self.options.features or self.options.work

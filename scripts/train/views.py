@@ -3,12 +3,12 @@
 Blocks that are not trained give the same again and again, and they are those with the largest maps.
 """
 
-import os
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
+from checkpoint import save_atomically
 from dataset import augment, load_images, normalise
 from encoder import LiteEncoder
 from model import Captioner
@@ -39,9 +39,7 @@ class Views:
         paths = [cache / f"views-{blocks}-{view}.pt" for view in range(count)]
         for view, path in enumerate(paths):
             if not path.exists():
-                part = path.with_suffix(".part")
-                torch.save(make_views(encoder, blocks, photos, seed=view), part)
-                os.replace(part, path)
+                save_atomically(make_views(encoder, blocks, photos, seed=view), path)
         self.views = [torch.load(path, mmap=True, weights_only=True) for path in paths]
         if any(len(view) != len(photos) for view in self.views):
             raise SystemExit(f"the views in {cache} are of other photos: remove them")
