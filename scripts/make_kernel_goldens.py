@@ -13,7 +13,6 @@ import struct
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 from onnx import TensorProto as T
 from onnx import helper as H
