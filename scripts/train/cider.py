@@ -20,9 +20,13 @@ def count_ngrams(tokens: Tokens) -> Counter:
 
 
 class CiderD:
-    """CIDEr-D against the references of a fixed set of photos, whose own n-grams give the document frequencies."""
+    """CIDEr-D against the references of a fixed set of photos, whose own n-grams give the document frequencies.
 
-    def __init__(self, references: list[list[Tokens]], document_frequency: Counter | None = None):
+    `rarest` is the least document frequency: N-grams of fewer photos weigh no more than those of so many.
+    """
+
+    def __init__(self, references: list[list[Tokens]], document_frequency: Counter | None = None, rarest: float = 1.0):
+        self.rarest = rarest
         counts = [[count_ngrams(reference) for reference in photo] for photo in references]
         self.frequency = document_frequency or Counter(
             ngram for photo in counts for ngram in set().union(*photo)
@@ -39,7 +43,7 @@ class CiderD:
     def _weigh(self, counts: Counter) -> tuple[dict, list[float], int]:
         """TF-IDF vector, its norm for each n-gram size, and the count of bigrams, which stands for the length."""
         vector = {
-            ngram: count * (self.log_photos - math.log(max(1.0, self.frequency.get(ngram, 0))))
+            ngram: count * (self.log_photos - math.log(max(self.rarest, self.frequency.get(ngram, 0))))
             for ngram, count in counts.items()
         }
         squares = [0.0] * LONGEST

@@ -8,6 +8,7 @@ from photos import Photo
 from vocabulary import END, PAD, Vocabulary
 
 CLEAR = 0.6
+SCORED_PHOTOS = 1000
 
 
 class ObjectReward:
@@ -30,12 +31,21 @@ class ObjectReward:
 
 
 class Reward:
-    """CIDEr-D of sampled tokens against the human captions, end token and all, and what the objects named are worth."""
+    """CIDEr-D of sampled tokens against the human captions, end token and all, and what the objects named are worth.
 
-    def __init__(self, photos: list[Photo], vocabulary: Vocabulary, objects: ObjectReward | None):
+    Each folder has document frequencies of its own, those of so many photos as models are scored on: among more, rare
+    n-grams would weigh more than they do there.
+    """
+
+    def __init__(self, folders: list[list[Photo]], vocabulary: Vocabulary, objects: ObjectReward | None):
         self.vocabulary = vocabulary
-        self.cider = CiderD([[[*vocabulary.encode(caption), END] for caption in photo.captions] for photo in photos])
+        self.scorers = [self._open_scorer(photos) for photos in folders]
+        self.places = [(place, index) for place, photos in enumerate(folders) for index in range(len(photos))]
         self.objects = objects
+
+    def _open_scorer(self, photos: list[Photo]) -> CiderD:
+        references = [[[*self.vocabulary.encode(caption), END] for caption in photo.captions] for photo in photos]
+        return CiderD(references, rarest=max(len(photos) / SCORED_PHOTOS, 1.0))
 
     def score(self, indices: list[int], tokens: torch.Tensor) -> torch.Tensor:
         """Rewards (P, C) of tokens (P, C, T)."""
@@ -43,7 +53,8 @@ class Reward:
         return torch.tensor(rows, device=tokens.device)
 
     def _score_one(self, photo: int, row: list[int]) -> float:
-        reward = self.cider.score(photo, [token for token in row if token != PAD])
+        place, index = self.places[photo]
+        reward = self.scorers[place].score(index, [token for token in row if token != PAD])
         if self.objects:
             reward += self.objects.score(photo, self.vocabulary.decode(row))
         return reward

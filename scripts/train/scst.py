@@ -86,7 +86,7 @@ class RewardStage:
         self.averaged = copy.deepcopy(self.model)
         self._open_input(folders, photos, val_photos)
         objects = ObjectReward(photos, read_objects(*options.objects), options.object_reward) if options.objects else None
-        self.count, self.reward = len(photos), Reward(photos, self.vocabulary, objects)
+        self.count, self.reward = len(photos), Reward(folders, self.vocabulary, objects)
         self.validation = Validation(val_photos, self.vocabulary)
         self.optimizer = self._make_optimizer()
         self.steps = options.epochs * (self.count // options.batch)
