@@ -87,10 +87,18 @@ class Block(nn.Module):
             shapes.insert(0, ConvolutionShape(name + "_expand_conv", name + "_bn0", inputs, wide, size))
         self.convolutions = nn.Sequential(*map(Convolution, shapes))
         self.is_residual = stride == 1 and inputs == outputs
+        self.drop_rate = 0.0
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         result = self.convolutions(pixels)
-        return result + pixels if self.is_residual else result
+        return self._dropped(result) + pixels if self.is_residual else result
+
+    def _dropped(self, branch: torch.Tensor) -> torch.Tensor:
+        """In training, a share of the photos goes past this block (stochastic depth, Huang et al. 2016)."""
+        if not (self.training and self.drop_rate):
+            return branch
+        kept = torch.rand(len(branch), 1, 1, 1, device=branch.device) >= self.drop_rate
+        return branch * (kept.to(branch.dtype) / (1 - self.drop_rate))
 
 
 class LiteEncoder(nn.Module):
@@ -120,6 +128,11 @@ class LiteEncoder(nn.Module):
         self.requires_grad_(frozen_blocks is not None)
         self.stem.requires_grad_(False)
         self.blocks[:frozen_blocks].requires_grad_(False)
+
+    def drop_paths(self, highest: float) -> None:
+        """Let photos go past the blocks that learn: none past the first one, a share of `highest` past the last one."""
+        for index, block in enumerate(self.blocks):
+            block.drop_rate = highest * index / len(self.blocks) if next(block.parameters()).requires_grad else 0.0
 
     def first_blocks(self, pixels: torch.Tensor, blocks: int) -> torch.Tensor:
         """What block `blocks` reads: the stem and the blocks before it."""

@@ -55,6 +55,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--frozen-blocks", type=int, default=5, help="first encoder blocks that stay as they are")
     parser.add_argument("--encoder-rate", type=float, default=1e-5, help="highest learning rate of the encoder, with --views")
     parser.add_argument("--dropout", type=float, default=0.0)
+    parser.add_argument("--drop-path", type=float, default=0.0, help="share of photos that go past the encoder's last block")
     parser.add_argument("--objects", type=Path, action="append", default=[], help="file of detect.py (any number): reward true objects")
     parser.add_argument("--object-reward", type=float, default=0.15, help="of an object seen; what one without a trace costs")
     parser.add_argument("--empty", type=int, default=0, help="pictures that show nothing, added to each step; with --views")
@@ -106,6 +107,7 @@ class RewardStage:
             self.val_grids = cached_grids(self.model.encoder, val_photos, cache / "grids-val.pt", False)
             self.input = FrozenInput(self.model.encoder, folders, cache)
         self.model.encoder.thaw(blocks if self.options.views else None)
+        self.model.encoder.drop_paths(self.options.drop_path)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         groups = [{"params": list(self.model.decoder.parameters()), "lr": self.options.rate}]

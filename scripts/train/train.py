@@ -29,7 +29,7 @@ from objects import read_objects
 from photos import Photo, read_photos, read_training_photos
 from tags import TagHead, Tags
 from views import ViewInput
-from vocabulary import PAD, Vocabulary
+from vocabulary import PAD, UNKNOWN, Vocabulary
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -51,6 +51,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate of the decoder")
     parser.add_argument("--encoder-rate", type=float, default=1e-4, help="peak learning rate of the encoder")
     parser.add_argument("--dropout", type=float, default=0.3)
+    parser.add_argument("--drop-path", type=float, default=0.0, help="share of photos that go past the encoder's last block")
+    parser.add_argument("--unknown", type=float, default=0.0, help="share of the words read that are made <unk>")
     parser.add_argument("--minimum-count", type=int, default=5, help="rarer words become <unk>")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=2)
@@ -83,6 +85,7 @@ class Stage:
         self.model.to(options.device)
         self.model.decoder.dropout.p = options.dropout
         self.model.encoder.thaw(None if options.freeze_encoder else options.frozen_blocks)
+        self.model.encoder.drop_paths(options.drop_path)
         self.tokens = CaptionTokens(self.photos, self.vocabulary)
         self.tags = Tags(self.photos, read_objects(*options.objects)) if options.objects else None
         self.tag_head = TagHead(self.model.decoder.shape.grid, self.tags.wanted.shape[1]).to(options.device) if self.tags else None
@@ -122,6 +125,7 @@ class Stage:
             indices = order[start : start + batch]
             inputs, targets = self.tokens.batch(indices, chooser)
             is_word = targets != PAD
+            inputs = inputs.masked_fill((torch.rand(inputs.shape) < self.options.unknown) & (inputs > UNKNOWN), UNKNOWN)
             with torch.autocast(self.options.device, torch.bfloat16):
                 grid = self.input.grid(indices, generator).to(self.options.device)
                 scores = self.model.decoder.score_wanted(grid, inputs.to(grid.device), is_word.to(grid.device))

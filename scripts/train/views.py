@@ -6,6 +6,7 @@ Blocks that are not trained give the same again and again, and they are those wi
 from pathlib import Path
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from checkpoint import save_atomically
@@ -51,6 +52,23 @@ class Views:
         return maps.contiguous(memory_format=torch.channels_last)
 
 
+def cut_out(maps: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Maps (P, C, H, W) moved by up to a tenth of a side, a rectangle of each put to zero (DeVries and Taylor 2017)."""
+    height, width = maps.shape[-2:]
+
+    def draw(limit: int) -> list[int]:
+        return torch.randint(limit, (len(maps),), generator=generator).tolist()
+
+    reach = height // 10
+    padded = nn.functional.pad(maps, (reach,) * 4, mode="replicate")
+    moved = torch.empty_like(maps)
+    moves = zip(draw(2 * reach + 1), draw(2 * reach + 1), draw(height), draw(width), draw(height // 2), draw(width // 2))
+    for photo, (down, right, top, left, tall, wide) in enumerate(moves):
+        moved[photo] = padded[photo, :, down : down + height, right : right + width]
+        moved[photo, :, top : top + tall, left : left + wide] = 0
+    return moved
+
+
 class ViewInput:
     """Views of the training photos, kept as the frozen blocks leave them, through the other blocks."""
 
@@ -61,5 +79,5 @@ class ViewInput:
 
     def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
         """Grids (P, cells, 1280), with gradient."""
-        maps = self.views.pick(indices, generator).to(next(self.encoder.parameters()).device)
+        maps = cut_out(self.views.pick(indices, generator), generator).to(next(self.encoder.parameters()).device)
         return self.encoder.last_blocks(maps, self.blocks).flatten(2).transpose(1, 2)
