@@ -130,7 +130,7 @@ class LiteEncoder(nn.Module):
         self.blocks[:frozen_blocks].requires_grad_(False)
 
     def drop_paths(self, highest: float) -> None:
-        """Let photos go past the blocks that learn: none past the first one, a share of `highest` past the last one."""
+        """Let photos go past the residual blocks that learn, the deeper the more: a share of up to `highest`."""
         for index, block in enumerate(self.blocks):
             block.drop_rate = highest * index / len(self.blocks) if next(block.parameters()).requires_grad else 0.0
 

@@ -55,7 +55,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--frozen-blocks", type=int, default=5, help="first encoder blocks that stay as they are")
     parser.add_argument("--encoder-rate", type=float, default=1e-5, help="highest learning rate of the encoder, with --views")
     parser.add_argument("--dropout", type=float, default=0.0)
-    parser.add_argument("--drop-path", type=float, default=0.0, help="share of photos that go past the encoder's last block")
+    parser.add_argument("--drop-path", type=float, default=0.0, help="share of photos that go past a late residual block of the encoder; fewer go past earlier ones")
     parser.add_argument("--objects", type=Path, action="append", default=[], help="file of detect.py (any number): reward true objects")
     parser.add_argument("--object-reward", type=float, default=0.15, help="of an object seen; what one without a trace costs")
     parser.add_argument("--empty", type=int, default=0, help="pictures that show nothing, added to each step; with --views")

@@ -51,7 +51,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate of the decoder")
     parser.add_argument("--encoder-rate", type=float, default=1e-4, help="peak learning rate of the encoder")
     parser.add_argument("--dropout", type=float, default=0.3)
-    parser.add_argument("--drop-path", type=float, default=0.0, help="share of photos that go past the encoder's last block")
+    parser.add_argument("--drop-path", type=float, default=0.0, help="share of photos that go past a late residual block of the encoder; fewer go past earlier ones")
     parser.add_argument("--unknown", type=float, default=0.0, help="share of the words read that are made <unk>")
     parser.add_argument("--minimum-count", type=int, default=5, help="rarer words become <unk>")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
