@@ -4,12 +4,18 @@ Encoder: `pixel_values` -> `attention_keys`, `attention_values`, `past.hidden`, 
 Decoder: one step for `batch` captions of one picture.
 """
 
-from collections.abc import Iterator
+import sys
+from math import inf
+from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "train"))
+
+from encoder import Squeeze
 
 OPSET = 17
 IR_VERSION = 8
@@ -43,22 +49,29 @@ class GraphBuilder:
         self.nodes.append(helper.make_node("Split", inputs, outputs, outputs[0] + "_split", axis=-1))
         return outputs
 
-    def linear(self, source: str, weight: torch.Tensor, bias: torch.Tensor | None, output: str) -> str:
-        """source @ weight.T + bias."""
-        product = output if bias is None else output + "_product"
+    def linear(self, source: str, weight: torch.Tensor, bias: torch.Tensor | None, output: str, limit: float | None = None) -> str:
+        """source @ weight.T + bias, clipped to 0..limit if a limit is given, which may be infinite."""
+        result = output if limit is None else output + "_unclipped"
+        product = result if bias is None else output + "_product"
         self.node("MatMul", [source, self.constant(output + "_weight", array(weight.T))], product)
-        if bias is None:
-            return product
-        return self.node("Add", [product, self.constant(output + "_bias", array(bias))], output)
+        if bias is not None:
+            self.node("Add", [product, self.constant(output + "_bias", array(bias))], result)
+        return self.clip(result, output, limit)
+
+    def clip(self, source: str, output: str, limit: float | None) -> str:
+        """The source clipped to 0..limit, under the name of the output; without a limit the source itself."""
+        if limit is None:
+            return source
+        if limit == inf:
+            return self.node("Relu", [source], output)
+        low, high = self.constant("zero", np.float32(0)), self.constant(f"limit_{limit:g}", np.float32(limit))
+        return self.node("Clip", [source, low, high], output)
 
     def convolve(self, source: str, weight, bias, output: str, limit: float | None, **attributes) -> str:
-        """Convolution, clipped to 0..limit if a limit is given."""
+        """Convolution, clipped to 0..limit if a limit is given, which may be infinite."""
         inputs = [source, self.constant(output + "_weight", array(weight)), self.constant(output + "_bias", array(bias))]
-        if limit is None:
-            return self.node("Conv", inputs, output, **attributes)
-        self.node("Conv", inputs, output + "_unclipped", **attributes)
-        low, high = self.constant("zero", np.float32(0)), self.constant(f"limit_{limit:g}", np.float32(limit))
-        return self.node("Clip", [output + "_unclipped", low, high], output)
+        result = self.node("Conv", inputs, output if limit is None else output + "_unclipped", **attributes)
+        return self.clip(result, output, limit)
 
     def finish(self, inputs: list, outputs: list) -> onnx.ModelProto:
         """The checked model; inputs and outputs are (name, type, shape)."""
@@ -77,12 +90,13 @@ def array(tensor: torch.Tensor) -> np.ndarray:
 def build_encoder(encoder: torch.nn.Module, decoder: torch.nn.Module, size: int) -> onnx.ModelProto:
     """Everything that is computed once a picture; `encoder` has `stem`, `blocks` and `head`."""
     graph = GraphBuilder("encoder")
-    grid = add_convolution(graph, encoder.stem, "pixel_values", "stem")
+    grid = add_convolution(graph, encoder.stem, "pixel_values")
     for index, block in enumerate(encoder.blocks):
         grid = add_block(graph, block, grid, f"block{index}")
-    grid = add_convolution(graph, encoder.head, grid, "head")
-    shape, side = decoder.shape, -(-encoder.head.shape.size // encoder.head.shape.stride)
-    key_shape, value_shape = memory_shapes(shape, side * side)
+    if encoder.head:
+        grid = add_convolution(graph, encoder.head, grid)
+    shape = decoder.shape
+    key_shape, value_shape = memory_shapes(shape, encoder.cells)
     keys, values = add_memory(graph, decoder, grid)
     graph.node("Reshape", [keys, graph.integers(*key_shape)], "attention_keys")
     graph.node("Reshape", [values, graph.integers(*value_shape)], "attention_values")
@@ -103,15 +117,15 @@ def memory_shapes(shape, cells: int) -> tuple[list[int], list[int]]:
     return [1, shape.heads, shape.key, cells], [1, shape.heads, shape.value, cells]
 
 
-def add_convolution(graph: GraphBuilder, module: torch.nn.Module, source: str, output: str) -> str:
+def add_convolution(graph: GraphBuilder, module: torch.nn.Module, source: str) -> str:
     """One convolution of the encoder."""
     shape, (before, after) = module.shape, (module.before, module.after)
     return graph.convolve(
         source,
         module.convolution.weight,
         module.convolution.bias,
-        output,
-        6.0 if shape.clipped else None,
+        shape.name,
+        shape.limit,
         kernel_shape=[shape.kernel] * 2,
         strides=[shape.stride] * 2,
         pads=[before, before, after, after],
@@ -120,25 +134,23 @@ def add_convolution(graph: GraphBuilder, module: torch.nn.Module, source: str, o
 
 
 def add_block(graph: GraphBuilder, block: torch.nn.Module, source: str, name: str) -> str:
-    """One inverted bottleneck."""
+    """One block: its convolutions, weighed channels where it has them, and the sum with what it reads."""
     result = source
     for module in block.convolutions:
-        result = add_convolution(graph, module, result, f"{name}_{part_name(module)}")
+        result = (add_squeeze if isinstance(module, Squeeze) else add_convolution)(graph, module, result)
     return graph.node("Add", [result, source], f"{name}_sum") if block.is_residual else result
 
 
-def part_name(module: torch.nn.Module) -> str:
-    """What a convolution does in its block: expand, depthwise or project."""
-    return module.shape.weight.rsplit("._", 1)[1].removesuffix("_conv")
-
-
-def named_convolutions(encoder: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
-    """Every convolution of the encoder with the name that its output has in the graph."""
-    yield "stem", encoder.stem
-    for index, block in enumerate(encoder.blocks):
-        for module in block.convolutions:
-            yield f"block{index}_{part_name(module)}", module
-    yield "head", encoder.head
+def add_squeeze(graph: GraphBuilder, module: Squeeze, source: str) -> str:
+    """Channels weighed by what all of them are on average."""
+    name = module.name
+    result = graph.node("ReduceMean", [source], name + "_mean", axes=[2, 3], keepdims=0)
+    for layer in (module.reduce, module.expand):
+        weight, bias = layer.convolution.weight[:, :, 0, 0], layer.convolution.bias
+        result = graph.linear(result, weight, bias, layer.shape.name, layer.shape.limit)
+    graph.node("Sigmoid", [result], name + "_weights")
+    weights = graph.node("Reshape", [name + "_weights", graph.integers(1, -1, 1, 1)], name + "_column")
+    return graph.node("Mul", [source, weights], name)
 
 
 def add_memory(graph: GraphBuilder, decoder: torch.nn.Module, grid: str) -> tuple[str, str]:

@@ -11,14 +11,15 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-READERS = ("Conv", "MatMul", "Add", "ReduceMean", "Reshape")
+READERS = ("Conv", "MatMul", "Add", "Mul", "ReduceMean", "Reshape")
+CLIPS = ("Clip", "Relu")
 Range = tuple[float, float]
 
 
 def quantizable_tensors(model: onnx.ModelProto) -> list[str]:
     """Names of the activations that need a range, in graph order."""
     constants = {constant.name for constant in model.graph.initializer}
-    clips = {node.input[0]: node.output[0] for node in model.graph.node if node.op_type == "Clip"}
+    clips = {node.input[0]: node.output[0] for node in model.graph.node if node.op_type in CLIPS}
     names: dict[str, None] = {}
     for node in model.graph.node:
         if is_product(node, constants):
@@ -165,11 +166,11 @@ def round_to(values: np.ndarray, scale: np.ndarray, kind: type) -> np.ndarray:
 
 
 def fuse_clips(nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """Drop every Clip: the uint8 range of its output saturates at the same limits."""
-    clips = {node.input[0]: node.output[0] for node in nodes if node.op_type == "Clip"}
+    """Drop every Clip and Relu: the uint8 range of its output saturates at the same limits."""
+    clips = {node.input[0]: node.output[0] for node in nodes if node.op_type in CLIPS}
     kept = []
     for node in nodes:
-        if node.op_type == "Clip":
+        if node.op_type in CLIPS:
             continue
         copy = onnx.NodeProto()
         copy.CopyFrom(node)

@@ -73,7 +73,7 @@ class Validation:
         self.cider = CiderD(references)
 
     def score(self, decoder: Decoder, grids: torch.Tensor, chunk: int = 100) -> tuple[float, list[str]]:
-        """Mean score and the captions for grids (N, cells, 1280)."""
+        """Mean score and the captions for grids (N, cells, channels)."""
         decoder.eval()
         device = next(decoder.parameters()).device
         captions = []

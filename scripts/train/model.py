@@ -5,14 +5,18 @@ gates instead of four, and a cell state that stays within -1..1. What the encode
 picture (attention keys and values, the first state) is kept apart from what a step computes.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from encoder import GRID_CHANNELS, IMAGE_SIZE, LiteEncoder
+from efficientnet_lite import GRID_CHANNELS, LiteEncoder
+from encoder import IMAGE_SIZE, Encoder
+from pp_lcnet import LcnetEncoder
 from vocabulary import END, PAD, START, UNKNOWN
+
+ENCODERS: dict[str, type[Encoder]] = {"efficientnet-lite0": LiteEncoder, "pp-lcnetv2": LcnetEncoder}
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class State(NamedTuple):
 
 
 class Decoder(nn.Module):
-    """Grid (P, cells, 1280) and words to word scores."""
+    """Grid (P, cells, channels) and words to word scores."""
 
     def __init__(self, shape: DecoderShape, dropout: float = 0.3):
         super().__init__()
@@ -70,7 +74,7 @@ class Decoder(nn.Module):
         nn.init.constant_(self.word_mix.bias[shape.keys : shape.keys + shape.hidden], 1.0)
 
     def read_grid(self, grid: torch.Tensor) -> tuple[Memory, State]:
-        """Memory and first state of grids (P, cells, 1280)."""
+        """Memory and first state of grids (P, cells, channels)."""
         shape = self.shape
         mixed = self.memory(grid)
         keys, values = mixed.split([shape.keys, shape.values], dim=-1)
@@ -104,7 +108,7 @@ class Decoder(nn.Module):
         return nn.functional.linear(self.dropout(seen), self.embedding.weight, self.score_bias)
 
     def follow(self, grid: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Hidden states (P, C, T, H) and contexts (P, C, T, values) of grids (P, cells, 1280) and teacher's words (P, C, T)."""
+        """Hidden states (P, C, T, H) and contexts (P, C, T, values) of grids (P, cells, channels) and teacher's words (P, C, T)."""
         memory, state = self.read_grid(grid)
         state = State(*(part.expand(-1, tokens.shape[1], -1) for part in state))
         hiddens, contexts = [], []
@@ -152,17 +156,28 @@ def draw(scores: torch.Tensor) -> torch.Tensor:
 
 
 class Captioner(nn.Module):
-    """Encoder and decoder together."""
+    """Encoder and decoder together; the grid's channels tell which encoder."""
 
     def __init__(self, shape: DecoderShape, image_size: int = IMAGE_SIZE):
         super().__init__()
-        self.encoder = LiteEncoder(image_size).to(memory_format=torch.channels_last)
+        network = next(network for network in ENCODERS.values() if network.channels == shape.grid)
+        self.encoder = network(image_size).to(memory_format=torch.channels_last)
         self.decoder = Decoder(shape)
 
     def grid(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Grid (N, cells, 1280) of pixels (N, 3, S, S)."""
+        """Grid (N, cells, channels) of pixels (N, 3, S, S)."""
         return self.encoder(pixels).flatten(2).transpose(1, 2)
 
     def describe(self) -> dict:
         """What a checkpoint needs to build the same model."""
         return asdict(self.decoder.shape)
+
+
+def with_encoder(model: Captioner, network: str) -> Captioner:
+    """The decoder of a model behind another encoder, new from ImageNet; what reads its grid starts anew."""
+    shape = replace(model.decoder.shape, grid=ENCODERS[network].channels)
+    other = Captioner(shape, model.encoder.image_size)
+    other.encoder.load_pretrained()
+    kept = {name: weight for name, weight in model.decoder.state_dict().items() if not name.startswith("memory.")}
+    other.decoder.load_state_dict(kept, strict=False)
+    return other

@@ -25,7 +25,6 @@ from tqdm import tqdm
 
 from checkpoint import Curve, save_atomically, save_model
 from dataset import MAX_WORDS
-from encoder import GRID_CHANNELS
 from model import Captioner, DecoderShape
 from photos import read_photos
 from vocabulary import END, START, UNKNOWN, Vocabulary, split_words
@@ -103,7 +102,7 @@ class TextStage:
         self.model.encoder.load_pretrained()
         self.decoder = self.model.decoder.to(options.device)
         self.decoder.dropout.p = options.dropout
-        self.grid = torch.zeros(1, self.model.encoder.cells, GRID_CHANNELS, device=options.device)
+        self.grid = torch.zeros(1, self.model.encoder.cells, self.model.encoder.channels, device=options.device)
         self.steps = options.epochs * math.ceil(len(self.sentences.rows) / options.batch)
         self.optimizer = torch.optim.AdamW(self.decoder.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.01)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, options.rate, total_steps=self.steps, pct_start=0.1)

@@ -41,7 +41,7 @@ def parse_arguments() -> argparse.Namespace:
 
 @torch.inference_mode()
 def log_probabilities(decoder: Decoder, grid: torch.Tensor, rows: list[list[int]]) -> torch.Tensor:
-    """Mean log probability of a word, (C,), of token rows given one grid (1, cells, 1280)."""
+    """Mean log probability of a word, (C,), of token rows given one grid (1, cells, channels)."""
     inputs, targets = CaptionTokens.pad(rows)
     inputs, targets = inputs.unsqueeze(0), targets.unsqueeze(0)
     is_word = targets != PAD

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from captions import rows_of_program
 from checkpoint import MAX_TOKENS, save_model
 from cider import CiderD
-from graphs import build_decoder, build_encoder, named_convolutions, scale_query
+from graphs import build_decoder, build_encoder, scale_query
 from model import Captioner, Decoder, DecoderShape
 from model_folder import FLOAT_GRAPHS, INT8_GRAPHS, read_json, read_words
 from onnx_captioner import OnnxCaptioner
@@ -91,9 +91,10 @@ def tensor(values: np.ndarray) -> torch.Tensor:
 
 @torch.no_grad()
 def read_encoder(model: Captioner, constants: Constants) -> None:
-    """Weights of the convolutions."""
-    for name, module in named_convolutions(model.encoder):
-        module.convolution.weight.copy_(tensor(constants[name + "_weight"]))
+    """Weights of the convolutions; those of one cell are products with matrices in the graph."""
+    for name, module in model.encoder.named_convolutions():
+        weight = tensor(constants[name + "_weight"])
+        module.convolution.weight.copy_(weight if weight.ndim == 4 else weight.T[:, :, None, None])
         module.convolution.bias.copy_(tensor(constants[name + "_bias"]))
 
 

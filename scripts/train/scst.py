@@ -52,7 +52,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--start", type=Path, required=True, help="checkpoint of the stage before")
     parser.add_argument("--features", type=Path, help="folder of cached features of the same encoder (default: the work folder)")
     parser.add_argument("--views", type=int, default=0, help="train the encoder's last blocks too, on so many views of a photo")
-    parser.add_argument("--frozen-blocks", type=int, default=5, help="first encoder blocks that stay as they are")
+    parser.add_argument("--frozen-blocks", type=int, help="first encoder blocks that stay as they are (default: those with the largest maps)")
     parser.add_argument("--encoder-rate", type=float, default=1e-5, help="highest learning rate of the encoder, with --views")
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--drop-path", type=float, default=0.0, help="share of photos that go past a late residual block of the encoder; fewer go past earlier ones")
@@ -98,7 +98,7 @@ class RewardStage:
         self.curve = Curve(options.work, rows)
 
     def _open_input(self, folders: list[list[Photo]], photos: list[Photo], val_photos: list[Photo]) -> None:
-        cache, blocks = self.options.features or self.options.work, self.options.frozen_blocks
+        cache, blocks = self.options.features or self.options.work, self.options.frozen_blocks or self.model.encoder.frozen_blocks
         self.val_grids = None
         if self.options.views:
             self.val_images = load_images([photo.path for photo in val_photos], self.model.encoder.image_size)

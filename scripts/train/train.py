@@ -24,7 +24,7 @@ from checkpoint import Curve, Validation, load_model, save_atomically, save_mode
 from dataset import CaptionTokens, augment, load_images, normalise
 from encoder import IMAGE_SIZE
 from features import FrozenInput, cached_grids, encode_grids
-from model import Captioner, DecoderShape
+from model import ENCODERS, Captioner, DecoderShape, with_encoder
 from objects import read_objects
 from photos import Photo, read_photos, read_training_photos
 from tags import TagHead, Tags
@@ -40,9 +40,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--features", type=Path, help="folder of cached features of the same encoder (default: the work folder)")
     parser.add_argument("--start", type=Path, help="checkpoint of an earlier stage (default: ImageNet encoder, new decoder)")
     parser.add_argument("--encoder", type=Path, help="checkpoint to take the encoder from, where it is not that of --start")
+    parser.add_argument("--network", choices=ENCODERS, help="another encoder than that of --start, new from ImageNet, as its memory layer is (default: as in --start, or the first)")
     parser.add_argument("--image-size", type=int, help="pixels of a side, a multiple of 32 (default: that of --start, or 224)")
     parser.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone, on cached features")
-    parser.add_argument("--frozen-blocks", type=int, default=5, help="first encoder blocks that stay as they are")
+    parser.add_argument("--frozen-blocks", type=int, help="first encoder blocks that stay as they are (default: those with the largest maps)")
     parser.add_argument("--views", type=int, default=0, help="augmented views of a photo, their frozen blocks computed once (0: ever new)")
     parser.add_argument("--objects", type=Path, action="append", default=[], help="file of detect.py (any number): learn tags as well")
     parser.add_argument("--tag-weight", type=float, default=0.1, help="of the tags' loss beside the words'")
@@ -69,7 +70,7 @@ class LiveInput:
         self.images = load_images([photo.path for photo in photos], model.encoder.image_size)
 
     def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
-        """Grids (P, cells, 1280), with gradient."""
+        """Grids (P, cells, channels), with gradient."""
         return self.model.grid(augment(normalise(self.images[indices].to(self.device)), generator))
 
 
@@ -84,7 +85,8 @@ class Stage:
         self.model, self.vocabulary = self._open_model()
         self.model.to(options.device)
         self.model.decoder.dropout.p = options.dropout
-        self.model.encoder.thaw(None if options.freeze_encoder else options.frozen_blocks)
+        self.frozen_blocks = options.frozen_blocks or self.model.encoder.frozen_blocks
+        self.model.encoder.thaw(None if options.freeze_encoder else self.frozen_blocks)
         self.model.encoder.drop_paths(options.drop_path)
         self.tokens = CaptionTokens(self.photos, self.vocabulary)
         self.tags = Tags(self.photos, read_objects(*options.objects)) if options.objects else None
@@ -153,11 +155,13 @@ class Stage:
 
     def _start(self) -> tuple[Captioner, Vocabulary]:
         if self.options.start:
-            return load_model(self.options.start, self.options.image_size)
+            model, vocabulary = load_model(self.options.start, self.options.image_size)
+            return with_encoder(model, self.options.network) if self.options.network else model, vocabulary
         captions = [caption for photo in self.photos for caption in photo.captions]
         vocabulary = Vocabulary.from_captions(captions, self.options.minimum_count)
         torch.manual_seed(self.options.seed)
-        model = Captioner(DecoderShape(len(vocabulary)), self.options.image_size or IMAGE_SIZE)
+        channels = ENCODERS[self.options.network or next(iter(ENCODERS))].channels
+        model = Captioner(DecoderShape(len(vocabulary), grid=channels), self.options.image_size or IMAGE_SIZE)
         model.encoder.load_pretrained()
         return model, vocabulary
 
@@ -178,7 +182,7 @@ class Stage:
         self.val_images = load_images([photo.path for photo in self.val_photos], self.model.encoder.image_size)
         if self.options.views:
             cache = self.options.features or self.options.work
-            return ViewInput(self.model, self.photos, self.options.views, self.options.frozen_blocks, cache)
+            return ViewInput(self.model, self.photos, self.options.views, self.frozen_blocks, cache)
         return LiveInput(self.model, self.photos, self.options.device)
 
     def _val_grids(self) -> torch.Tensor:

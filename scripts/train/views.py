@@ -11,13 +11,13 @@ from tqdm import tqdm
 
 from checkpoint import save_atomically
 from dataset import augment, load_images, normalise
-from encoder import LiteEncoder
+from encoder import Encoder
 from model import Captioner
 from photos import Photo
 
 
 @torch.no_grad()
-def make_views(encoder: LiteEncoder, blocks: int, photos: list[Photo], seed: int, chunk: int = 32) -> torch.Tensor:
+def make_views(encoder: Encoder, blocks: int, photos: list[Photo], seed: int, chunk: int = 32) -> torch.Tensor:
     """One view of each photo, (N, C, H, W) in bfloat16, channels last: what block `blocks` reads."""
     generator = torch.Generator().manual_seed(seed)
     images = load_images([photo.path for photo in photos], encoder.image_size)
@@ -36,7 +36,7 @@ def make_views(encoder: LiteEncoder, blocks: int, photos: list[Photo], seed: int
 class Views:
     """Several views of each photo; a cache file a view."""
 
-    def __init__(self, encoder: LiteEncoder, blocks: int, photos: list[Photo], count: int, cache: Path):
+    def __init__(self, encoder: Encoder, blocks: int, photos: list[Photo], count: int, cache: Path):
         paths = [cache / f"views-{blocks}-{view}.pt" for view in range(count)]
         for view, path in enumerate(paths):
             if not path.exists():
@@ -78,6 +78,6 @@ class ViewInput:
         self.views = Views(model.encoder, blocks, photos, count, cache)
 
     def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
-        """Grids (P, cells, 1280), with gradient."""
+        """Grids (P, cells, channels), with gradient."""
         maps = cut_out(self.views.pick(indices, generator), generator).to(next(self.encoder.parameters()).device)
         return self.encoder.last_blocks(maps, self.blocks).flatten(2).transpose(1, 2)
