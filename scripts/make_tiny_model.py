@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["torch", "numpy", "onnx", "onnxruntime", "matplotlib", "pillow", "tqdm"]
+# dependencies = ["torch", "numpy", "onnx", "onnxruntime", "matplotlib", "numba", "pillow", "tqdm"]
 # ///
 """Make the tiny model of the tests: 32 x 32 pixels, coloured shapes, the same graphs in small.
 
@@ -20,7 +20,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parent / "train"))
 
 from calibration import choose_ranges, observe, open_session
-from encoder import Block, Convolution, ConvolutionShape
+from efficientnet_lite import bottleneck, convolution
 from graphs import build_decoder, build_encoder
 from model import Decoder, DecoderShape
 from model_folder import END, FLOAT_GRAPHS, INT8_GRAPHS, PAD, SPECIAL_WORDS, START
@@ -44,13 +44,14 @@ class TinyEncoder(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.stem = Convolution(ConvolutionShape("stem", "", 3, 8, 32, 3, 2))
+        self.stem = convolution("stem", 3, 8, 32, 3, 2)
         self.blocks = nn.Sequential(
-            Block(0, 3, 1, 2, 8, 8, 16),
-            Block(1, 3, 2, 2, 8, 16, 16),
-            Block(2, 3, 1, 2, 16, 16, 8),
+            bottleneck(0, 3, 1, 2, 8, 8, 16),
+            bottleneck(1, 3, 2, 2, 8, 16, 16),
+            bottleneck(2, 3, 1, 2, 16, 16, 8),
         )
-        self.head = Convolution(ConvolutionShape("head", "", 16, 32, 8, 3, 2))
+        self.head = convolution("head", 16, 32, 8, 3, 2)
+        self.cells = 16
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.head(self.blocks(self.stem(pixels)))
