@@ -53,7 +53,10 @@ class Views:
 
 
 def cut_out(maps: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Maps (P, C, H, W) moved by up to a tenth of a side, a rectangle of each put to zero (DeVries and Taylor 2017)."""
+    """Maps (P, C, H, W) moved by up to a tenth of a side, a rectangle of each put to the mean (DeVries and Taylor 2017).
+
+    To the mean of each channel, not to zero: averages of maps, which squeeze and excitation reads, stay what they are.
+    """
     height, width = maps.shape[-2:]
 
     def draw(limit: int) -> list[int]:
@@ -65,7 +68,7 @@ def cut_out(maps: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     moves = zip(draw(2 * reach + 1), draw(2 * reach + 1), draw(height), draw(width), draw(height // 2), draw(width // 2))
     for photo, (down, right, top, left, tall, wide) in enumerate(moves):
         moved[photo] = padded[photo, :, down : down + height, right : right + width]
-        moved[photo, :, top : top + tall, left : left + wide] = 0
+        moved[photo, :, top : top + tall, left : left + wide] = maps[photo].mean(dim=(1, 2))[:, None, None]
     return moved
 
 
