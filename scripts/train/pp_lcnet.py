@@ -1,7 +1,7 @@
 """PP-LCNetV2-base (Cui et al. 2021, "PP-LCNet", and the second version in PaddleClas): dense convolutions at moderate widths.
 
-Its depthwise kernels of several sizes are merged into one already. It has a third more to multiply than EfficientNet-Lite0,
-but less of it in depthwise convolutions, and knows ImageNet better.
+Its depthwise kernels of several sizes are merged into one already. It has half as much again to multiply as
+EfficientNet-Lite0, but less of it in depthwise convolutions, and knows ImageNet better.
 """
 
 import re
