@@ -220,3 +220,12 @@ fn the_model_inside_the_program_is_compared_with_the_list_inside_it() {
         assert!(stdout(&output).contains(&format!("{line}: ok")), "{line} is not in {}", stdout(&output));
     }
 }
+
+#[test]
+fn the_small_model_is_what_its_list_says_and_sees_the_dog() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/small");
+    let (folder, photo) = (folder.display().to_string(), fixture("photos/dog.jpg").display().to_string());
+    let output = scenescribe(&["caption", "--verify", "--model", &folder, &photo]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("brown dog"), "{}", stdout(&output));
+}
