@@ -63,3 +63,10 @@ class FrozenInput:
     def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
         """Grids (P, cells, channels)."""
         return self.views.pick(indices, torch.rand(len(indices), generator=generator) < 0.5)
+
+    maps = grid
+
+    @staticmethod
+    def read(_: Encoder, maps: torch.Tensor) -> torch.Tensor:
+        """The grids as they were picked."""
+        return maps

@@ -2,6 +2,7 @@
 
 import torch
 
+from bleu import Bleu
 from cider import CiderD
 from objects import TRACE, classes_named
 from photos import Photo
@@ -31,21 +32,25 @@ class ObjectReward:
 
 
 class Reward:
-    """CIDEr-D of sampled tokens against the human captions, end token and all, and what the objects named are worth.
+    """CIDEr-D of sampled tokens against the human captions, end token and all, BLEU-4 times a worth, and what the objects named are worth.
 
     Each folder has document frequencies of its own, those of so many photos as models are scored on: among more, rare
     n-grams would weigh more than they do there.
     """
 
-    def __init__(self, folders: list[list[Photo]], vocabulary: Vocabulary, objects: ObjectReward | None):
+    def __init__(self, folders: list[list[Photo]], vocabulary: Vocabulary, objects: ObjectReward | None, bleu: float = 0.0):
         self.vocabulary = vocabulary
+        self.bleu_worth, self.bleu = bleu, Bleu([self._references(photo) for photos in folders for photo in photos])
         self.scorers = [self._open_scorer(photos) for photos in folders]
         self.places = [(place, index) for place, photos in enumerate(folders) for index in range(len(photos))]
         self.objects = objects
 
     def _open_scorer(self, photos: list[Photo]) -> CiderD:
-        references = [[[*self.vocabulary.encode(caption), END] for caption in photo.captions] for photo in photos]
+        references = [self._references(photo) for photo in photos]
         return CiderD(references, rarest=max(len(photos) / SCORED_PHOTOS, 1.0))
+
+    def _references(self, photo: Photo) -> list[list[int]]:
+        return [[*self.vocabulary.encode(caption), END] for caption in photo.captions]
 
     def score(self, indices: list[int], tokens: torch.Tensor) -> torch.Tensor:
         """Rewards (P, C) of tokens (P, C, T)."""
@@ -54,7 +59,10 @@ class Reward:
 
     def _score_one(self, photo: int, row: list[int]) -> float:
         place, index = self.places[photo]
-        reward = self.scorers[place].score(index, [token for token in row if token != PAD])
+        tokens = [token for token in row if token != PAD]
+        reward = self.scorers[place].score(index, tokens)
+        if self.bleu_worth:
+            reward += self.bleu_worth * self.bleu.score(photo, tokens)
         if self.objects:
             reward += self.objects.score(photo, self.vocabulary.decode(row))
         return reward

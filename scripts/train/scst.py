@@ -10,7 +10,8 @@ people end theirs. Where a detector's objects are given (`detect.py`), naming on
 naming one of which there is no trace, nor a word in the human captions, costs as much. The weights kept are a running
 average, which the noise of drawn captions hardly moves. The encoder stays frozen, its features computed once; with
 `--views` its last blocks learn too, from augmented photos. With `--empty` some pictures that show nothing are added to
-each step, on which the decoder learns to be in doubt: rewards alone make it sure of itself everywhere.
+each step, on which the decoder learns to be in doubt: rewards alone make it sure of itself everywhere. With
+`--teacher` the words' probabilities learn as well to be the mean of those of several finished captioners.
 
     scst.py --data DIR --work runs/rewarded --start runs/tuned/best.pt
 A run that was stopped goes on from its last check when it is run again.
@@ -37,6 +38,7 @@ from features import FrozenInput, cached_grids, encode_grids
 from objects import read_objects
 from photos import Photo, read_photos, read_training_photos
 from reward import ObjectReward, Reward, advantage
+from teachers import Teachers
 from views import ViewInput
 from vocabulary import PAD, START, UNKNOWN
 
@@ -58,6 +60,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--drop-path", type=float, default=0.0, help="share of photos that go past a late residual block of the encoder; fewer go past earlier ones")
     parser.add_argument("--objects", type=Path, action="append", default=[], help="file of detect.py (any number): reward true objects")
     parser.add_argument("--object-reward", type=float, default=0.15, help="of an object seen; what one without a trace costs")
+    parser.add_argument("--bleu-reward", type=float, default=0.0, help="of a caption's BLEU-4 beside its CIDEr-D")
+    parser.add_argument("--teacher", type=Path, action="append", default=[], help="finished checkpoint (any number) to be like; with --views")
+    parser.add_argument("--teacher-weight", type=float, default=0.5, help="of the divergence from the teachers beside the reward")
     parser.add_argument("--empty", type=int, default=0, help="pictures that show nothing, added to each step; with --views")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--check-every", type=int, default=63, help="steps between two scores on val")
@@ -71,7 +76,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.teacher and not options.views:
+        parser.error("--teacher reads augmented views: give --views too, 4 for example")
+    return options
 
 
 class RewardStage:
@@ -87,7 +95,7 @@ class RewardStage:
         self.averaged = copy.deepcopy(self.model)
         self._open_input(folders, photos, val_photos)
         objects = ObjectReward(photos, read_objects(*options.objects), options.object_reward) if options.objects else None
-        self.count, self.reward = len(photos), Reward(folders, self.vocabulary, objects)
+        self.count, self.reward = len(photos), Reward(folders, self.vocabulary, objects, options.bleu_reward)
         self.validation = Validation(val_photos, self.vocabulary)
         self.optimizer = self._make_optimizer()
         self.steps = options.epochs * (self.count // options.batch)
@@ -108,6 +116,7 @@ class RewardStage:
             self.input = FrozenInput(self.model.encoder, folders, cache)
         self.model.encoder.thaw(blocks if self.options.views else None)
         self.model.encoder.drop_paths(self.options.drop_path)
+        self.teachers = Teachers(self.options.teacher, self.model, self.vocabulary, self.input) if self.options.teacher else None
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         groups = [{"params": list(self.model.decoder.parameters()), "lr": self.options.rate}]
@@ -140,7 +149,8 @@ class RewardStage:
         self.model.train()
         decoder = self.model.decoder
         with torch.autocast(self.options.device, torch.bfloat16):
-            grid = self.input.grid(indices, generator).to(self.options.device)
+            maps = self.input.maps(indices, generator)
+            grid = self.input.read(self.model.encoder, maps).to(self.options.device)
             tokens = decoder.generate(grid.detach(), self.options.longest, self.options.samples, self.options.temperature)
         tokens = tokens[..., : int((tokens != PAD).any(dim=0).any(dim=0).sum())]
         rewards = self.reward.score(indices, tokens)
@@ -148,10 +158,11 @@ class RewardStage:
         is_word = tokens != PAD
         with torch.autocast(self.options.device, torch.bfloat16):
             scores = decoder.score_wanted(grid, inputs, is_word)
+            taught = self.teachers.loss(maps, inputs, is_word, scores) if self.teachers else 0.0
             scores = scores.index_fill(1, torch.tensor([PAD, START, UNKNOWN], device=grid.device), -torch.inf)
         unlikelihood = nn.functional.cross_entropy((scores / self.options.temperature).float(), tokens[is_word], reduction="none")
         weight = advantage(rewards).unsqueeze(-1).expand_as(tokens)[is_word]
-        loss = (weight * unlikelihood).mean() + self._certainty(generator)
+        loss = (weight * unlikelihood).mean() + self.options.teacher_weight * taught + self._certainty(generator)
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

@@ -80,7 +80,14 @@ class ViewInput:
         self.blocks = blocks
         self.views = Views(model.encoder, blocks, photos, count, cache)
 
+    def maps(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
+        """What the last blocks read, (P, C, H, W), channels last."""
+        return cut_out(self.views.pick(indices, generator), generator).to(next(self.encoder.parameters()).device)
+
+    def read(self, encoder: Encoder, maps: torch.Tensor) -> torch.Tensor:
+        """Grids (P, cells, channels) that an encoder with the same frozen blocks makes of maps, with gradient."""
+        return encoder.last_blocks(maps, self.blocks).flatten(2).transpose(1, 2)
+
     def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
         """Grids (P, cells, channels), with gradient."""
-        maps = cut_out(self.views.pick(indices, generator), generator).to(next(self.encoder.parameters()).device)
-        return self.encoder.last_blocks(maps, self.blocks).flatten(2).transpose(1, 2)
+        return self.read(self.encoder, self.maps(indices, generator))
