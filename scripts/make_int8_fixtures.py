@@ -151,6 +151,19 @@ def functions(net: Net) -> onnx.ModelProto:
     return net.finish(net.quantize(x, 0.1, 100))
 
 
+def excitation(net: Net) -> onnx.ModelProto:
+    """Squeeze and excitation: the channels of an image weighed by what all of them are on average."""
+    x = net.quantize("x")
+    image = net.quantize(net.node("Relu", net.conv(x, [20, 3], 3, pads=[1] * 4)), RELU_SCALE, 0)
+    mean = net.quantize(net.node("ReduceMean", image, axes=[2, 3], keepdims=0), RELU_SCALE, 0)
+    narrow = net.quantize(net.node("Relu", net.node("MatMul", mean, net.weight([20, 6], 1, 1)[0])), RELU_SCALE, 0)
+    wide = net.quantize(net.node("MatMul", narrow, net.weight([6, 20], 1, 1)[0]))
+    weights = net.quantize(net.node("Sigmoid", wide), 1 / 255, 0)
+    column = net.node("Reshape", weights, net.constant(np.array([1, -1, 1, 1])))
+    weighed = net.quantize(net.node("Mul", image, column), RELU_SCALE, 0)
+    return net.finish(net.quantize(net.conv(weighed, [8, 20], 1, input_scale=RELU_SCALE)))
+
+
 def products(net: Net) -> onnx.ModelProto:
     """Gemm with transposed weights and bias, and MatMul of three axes, to u8 and to f32."""
     x = net.quantize("x")
@@ -232,6 +245,7 @@ FIXTURES = {
     "unsupported_middle": (unsupported_middle, [1, 3, 9, 7]),
     "shared_float": (shared_float, [1, 3, 6, 5]),
     "functions": (functions, [1, 3, 6, 5]),
+    "excitation": (excitation, [1, 3, 6, 5]),
     "products": (products, [2, 3, 20]),
     "broadcast": (broadcast, [3, 1, 4]),
     "dynamic": (dynamic, [2, 3, 20]),

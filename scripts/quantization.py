@@ -2,7 +2,8 @@
 
 Weights become int8 constants behind DequantizeLinear, symmetric, one scale an output channel. Activations become
 uint8 with one scale a tensor: a QuantizeLinear and a DequantizeLinear after each tensor that a convolution, a
-product with a constant matrix or a residual sum reads, and after each that a convolution or residual sum writes.
+product with a constant matrix or a residual sum reads, after each that a convolution or residual sum writes, and around
+the sigmoid of squeeze and excitation.
 """
 
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-READERS = ("Conv", "MatMul", "Add", "Mul", "ReduceMean", "Reshape")
+READERS = ("Conv", "MatMul", "Add", "Mul", "ReduceMean", "Reshape", "Sigmoid")
 CLIPS = ("Clip", "Relu")
 Range = tuple[float, float]
 
@@ -24,6 +25,8 @@ def quantizable_tensors(model: onnx.ModelProto) -> list[str]:
     for node in model.graph.node:
         if is_product(node, constants):
             names[node.input[0]] = None
+        if is_excitation(node):
+            names.update(dict.fromkeys([*node.input, *node.output]))
         if is_residual(node):
             names.update(dict.fromkeys(node.input))
         if node.op_type == "Conv" or is_residual(node):
@@ -39,6 +42,11 @@ def is_product(node: onnx.NodeProto, constants: Iterable[str]) -> bool:
 def is_residual(node: onnx.NodeProto) -> bool:
     """A sum of two branches of the encoder, told from other sums by its name."""
     return node.op_type == "Add" and node.output[0].endswith("_sum")
+
+
+def is_excitation(node: onnx.NodeProto) -> bool:
+    """The sigmoid that weighs the channels of a map, told from those of the decoder by its name."""
+    return node.op_type == "Sigmoid" and node.output[0].endswith("_squeeze_weights")
 
 
 def quantize(model: onnx.ModelProto, ranges: dict[str, Range]) -> onnx.ModelProto:

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | [`Pointwise`], [`Linear`] | the rows it is given | the slices passed in |
 //! | [`Convolution`], [`Depthwise`] | output rows of an image | an explicit range |
-//! | quantize, dequantize, add | the elements it is given | the slices passed in |
+//! | quantize, dequantize, add, [`Excitation`] | the elements it is given | the slices passed in |
 //!
 //! Computing a block of layers in strips of about 128 KiB ([`Depthwise::run_strip`]) keeps what lies between them in
 //! the second cache level and needs memory for a strip instead of an image.
@@ -33,6 +33,7 @@ mod columns;
 mod convolution;
 mod depthwise;
 mod error;
+mod excitation;
 mod float_depthwise;
 mod kernel_set;
 mod linear;
@@ -54,6 +55,7 @@ pub use convolution::Convolution;
 pub use depthwise::Depthwise;
 #[cfg(test)]
 pub use error::KernelError;
+pub use excitation::Excitation;
 pub use float_depthwise::FloatDepthwise;
 pub use kernel_set::KernelSet;
 pub use linear::Linear;

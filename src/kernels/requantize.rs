@@ -6,6 +6,7 @@
 //! - A residual addition follows DequantizeLinear, Add, QuantizeLinear: with `a` and `b` the two steps,
 //!   `sum = (a - za) as f32 * sa + (b - zb) as f32 * sb` (two products, one sum, each rounded), and the result is
 //!   `clamp(round_half_even(sum / scale) + zero_point)` by a true division.
+//! - A product of two activations is exact in i32, `(a - za) * (b - zb)`, and becomes a step as a sum does.
 //! - A float becomes a step by `clamp(round_half_even(x / scale) + zero_point)`; NaN becomes the lowest step.
 //!
 //! The clamp is applied to the float before it is rounded. That changes no result, since the bounds are integers,

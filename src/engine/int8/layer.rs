@@ -121,6 +121,12 @@ pub(super) enum Operation {
         input: Activation,
         output: Output,
     },
+    /// An image times a factor a channel.
+    Excitation {
+        image: Activation,
+        factors: Activation,
+        output: Output,
+    },
     /// The step of each step.
     Lookup(Box<[u8; 256]>),
 }

@@ -4,7 +4,7 @@
 //! computed by tract only if something outside needs it.
 
 use tract_onnx::tract_core::internal::*;
-use tract_onnx::tract_core::ops::math::Add;
+use tract_onnx::tract_core::ops::math::{Add, Mul};
 
 use super::convolution::convolution;
 use super::dynamic::dynamic_linear;
@@ -45,6 +45,7 @@ fn quantized(view: View<'_>, value: OutletId, layout: Layout, quantization: Quan
     convolution(view, source, &output)
         .or_else(|| product(view, source, &output))
         .or_else(|| sum(view, source, &output))
+        .or_else(|| excitation(view, source, &output))
         .or_else(|| pool::global_average(view, source, &output))
         .or_else(|| lookup::lookup(view, value, quantization))
         .filter(|_| view.layout(source).is_some_and(|behind| behind.len() == layout.len()))
@@ -58,4 +59,15 @@ fn sum(view: View<'_>, source: OutletId, output: &Output) -> Option<Found> {
     let is_plain = first.layout == second.layout && first.outlet != second.outlet && !is_broadcast;
     let inputs = tvec!(first.outlet, second.outlet);
     is_plain.then(|| (Operation::Add { addends: [first, second], output: output.clone() }, inputs))
+}
+
+/// An image times one value a channel.
+fn excitation(view: View<'_>, source: OutletId, output: &Output) -> Option<Found> {
+    let [first, second] = view.binary::<Mul>(source)?;
+    let (image, factors) = if view.layout(first) == view.layout(source) { (first, second) } else { (second, first) };
+    let (image, factors) = (view.activation(image)?, view.activation(factors)?);
+    let is_one_a_channel = matches!(image.layout, Layout::Image { .. })
+        && factors.layout == Layout::Rows { rows: 1, channels: image.layout.channels() };
+    let inputs = tvec!(image.outlet, factors.outlet);
+    is_one_a_channel.then(|| (Operation::Excitation { image, factors, output: output.clone() }, inputs))
 }

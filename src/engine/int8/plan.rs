@@ -13,7 +13,7 @@ use super::step::{Memory, Step, Work};
 use super::strips::{self, Strips};
 use super::view::View;
 use crate::engine::Pool;
-use crate::kernels::{Add, Convolution, Depthwise, GlobalAveragePool, KernelSet, Linear, Pointwise};
+use crate::kernels::{Add, Convolution, Depthwise, Excitation, GlobalAveragePool, KernelSet, Linear, Pointwise};
 
 /// A region of a graph, compiled for a kernel set.
 pub(super) struct Plan {
@@ -212,6 +212,9 @@ impl Builder<'_> {
             Operation::Convolution { .. } => pack_convolution(set, &layer.operation)?,
             Operation::Add { addends: [first, second], output } => {
                 Work::Add(Add::new(set, first.quantization, second.quantization, output.clone()))
+            }
+            Operation::Excitation { image, factors, output } => {
+                Work::Excitation(Excitation::new(set, image.quantization, factors.quantization, output))
             }
             Operation::GlobalAveragePool { input, output } => {
                 let (pixels, channels) = (input.layout.rows(), input.layout.channels());

@@ -33,7 +33,7 @@ impl Split {
     pub fn cost(layer: &Layer) -> Option<(usize, usize)> {
         let channels = layer.layout.channels();
         Some(match &layer.operation {
-            Operation::Quantize(_) => (layer.layout.rows(), channels),
+            Operation::Quantize(_) | Operation::Excitation { .. } => (layer.layout.rows(), channels),
             Operation::Product { input, .. } => (layer.layout.rows(), input.layout.channels().saturating_mul(channels)),
             Operation::Convolution { window, is_depthwise, .. } => {
                 let depth = if *is_depthwise { 1 } else { window.channels };

@@ -10,7 +10,7 @@ use super::split::Split;
 use super::strips::Strips;
 use super::tensors::{self, Border};
 use crate::kernels::{
-    Add, Convolution, Depthwise, GlobalAveragePool, KernelSet, Linear, Pointwise, Quantization, Threads,
+    Add, Convolution, Depthwise, Excitation, GlobalAveragePool, KernelSet, Linear, Pointwise, Quantization, Threads,
 };
 
 /// A step: `work` on the buffers `reads`, to the buffer `writes`, by their numbers.
@@ -33,6 +33,7 @@ pub(super) enum Work {
     Depthwise(Depthwise),
     Strips(Box<Strips>),
     Add(Add),
+    Excitation(Excitation),
     GlobalAveragePool(GlobalAveragePool),
     Lookup(Box<[u8; 256]>),
     Linear { linear: Linear, quantizations: Vec<Quantization>, output: usize },
@@ -53,6 +54,7 @@ impl Work {
             Self::Depthwise(_) => "Depthwise",
             Self::Strips(_) => "Strips",
             Self::Add(_) => "Add",
+            Self::Excitation(_) => "Excitation",
             Self::GlobalAveragePool(_) => "GlobalAveragePool",
             Self::Lookup(_) => "Lookup",
             Self::Linear { .. } => "Linear",
@@ -157,6 +159,10 @@ impl Step {
             (Work::Add(add), [first, second]) => {
                 let (_, [first, second, to]) = memory.apart([*first, *second, to])?;
                 add.run(first, second, to);
+            }
+            (Work::Excitation(excitation), [image, factors]) => {
+                let (threads, [image, factors, to]) = memory.apart([*image, *factors, to])?;
+                split.run(threads, to, |rows, to| excitation.run(split.rows_of(image, rows), factors, to));
             }
             (Work::GlobalAveragePool(pool), [from]) => {
                 let (_, [from, to]) = memory.apart([*from, to])?;

@@ -65,6 +65,7 @@ fn every_fixture_gives_what_onnx_runtime_gives() -> Result<()> {
         ("unsupported_middle", STEP),
         ("shared_float", 1e-4),
         ("functions", 2.0 * STEP),
+        ("excitation", STEP),
         ("products", STEP),
         ("broadcast", STEP),
         ("dynamic", 1e-4),
@@ -86,6 +87,7 @@ fn every_fixture_gives_what_tract_gives_on_floats() -> Result<()> {
         "unsupported_middle",
         "shared_float",
         "functions",
+        "excitation",
         "products",
         "dynamic",
         "operators",
@@ -100,7 +102,16 @@ fn every_fixture_gives_what_tract_gives_on_floats() -> Result<()> {
 
 #[test]
 fn every_kernel_set_gives_the_same_bits() -> Result<()> {
-    for name in ["network", "signed_network", "unsupported_middle", "functions", "products", "dynamic", "operators"] {
+    for name in [
+        "network",
+        "signed_network",
+        "unsupported_middle",
+        "functions",
+        "excitation",
+        "products",
+        "dynamic",
+        "operators",
+    ] {
         let reference = run(&mut load(name, Arithmetic::Int8(KernelSet::reference()))?)?;
         for set in KernelSet::available() {
             assert_eq!(run(&mut load(name, Arithmetic::Int8(set))?)?, reference, "{name} on {set:?}");
@@ -111,7 +122,7 @@ fn every_kernel_set_gives_the_same_bits() -> Result<()> {
 
 #[test]
 fn every_number_of_threads_gives_the_same_bits() -> Result<()> {
-    for name in ["network", "unsupported_middle", "operators"] {
+    for name in ["network", "unsupported_middle", "excitation", "operators"] {
         let alone = run(&mut load(name, best())?)?;
         for threads in [2, 3, 8] {
             assert_eq!(run(&mut load_on(name, best(), threads)?)?, alone, "{name} on {threads} threads");
@@ -129,7 +140,7 @@ fn a_graph_runs_again_with_the_same_result() -> Result<()> {
 
 #[test]
 fn a_quantized_network_leaves_nothing_to_tract() -> Result<()> {
-    for name in ["network", "signed_network"] {
+    for name in ["network", "signed_network", "excitation"] {
         let operators = load(name, best())?.operators();
         assert!(operators.iter().all(|count| count.arithmetic.starts_with("int8")), "{name}: {operators:?}");
     }

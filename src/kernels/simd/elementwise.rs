@@ -13,6 +13,8 @@ macro_rules! elementwise_with {
             range: elementwise_with!($features, crate::kernels::quantize::range_with_zero, (input: &[f32]) -> (f32, f32)),
             add: elementwise_with!($features, crate::kernels::add::add_values,
                 (add: &crate::kernels::add::Add, first: &[u8], second: &[u8], output: &mut [u8])),
+            excite: elementwise_with!($features, crate::kernels::excitation::excite,
+                (excitation: &crate::kernels::excitation::Excitation, image: &[u8], factors: &[u8], output: &mut [u8])),
             sum_pixels: elementwise_with!($features, crate::kernels::average_pool::sum_pixels,
                 (input: &[u8], channels: usize, first_channel: usize, sums: &mut [i32])),
             row_times_matrix: elementwise_with!($features, crate::kernels::thin::row_times_matrix,

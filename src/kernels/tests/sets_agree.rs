@@ -202,8 +202,10 @@ proptest! {
             let mut mean = vec![0; channels];
             let image = &first[..len / channels * channels];
             GlobalAveragePool::new(set, len / channels, channels, a, &output).run(image, &mut mean);
+            let mut excited = vec![0; image.len()];
+            Excitation::new(set, a, b, &output).run(image, &mean, &mut excited);
             let real: Vec<_> = real.into_iter().map(f32::to_bits).collect();
-            (sum, real, flat, dynamic, quantization.scale.to_bits(), quantization.zero_point, hwc, mean)
+            (sum, real, flat, dynamic, quantization.scale.to_bits(), quantization.zero_point, hwc, mean, excited)
         };
         let expected = run(KernelSet::reference());
         for set in others() {
