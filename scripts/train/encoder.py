@@ -108,10 +108,10 @@ class Encoder(nn.Module):
 
     def __init__(self, image_size: int, stem: Convolution, blocks: list[Block], head: Convolution | None):
         super().__init__()
-        if image_size % CELL_SIZE:
-            raise ValueError(f"an image of {image_size} pixels is no whole number of cells of {CELL_SIZE}")
+        if image_size % (CELL_SIZE // 2):
+            raise ValueError(f"an image of {image_size} pixels is no whole number of half cells of {CELL_SIZE // 2}")
         self.image_size = image_size
-        self.cells = (image_size // CELL_SIZE) ** 2
+        self.cells = (-(-image_size // CELL_SIZE)) ** 2
         self.stem = stem
         self.blocks = nn.Sequential(*blocks)
         self.head = head
