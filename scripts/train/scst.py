@@ -61,7 +61,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--objects", type=Path, action="append", default=[], help="file of detect.py (any number): reward true objects")
     parser.add_argument("--object-reward", type=float, default=0.15, help="of an object seen; what one without a trace costs")
     parser.add_argument("--bleu-reward", type=float, default=0.0, help="of a caption's BLEU-4 beside its CIDEr-D")
-    parser.add_argument("--teacher", type=Path, action="append", default=[], help="finished checkpoint (any number) to be like; with --views")
+    parser.add_argument("--teacher", type=Path, action="append", default=[], help="finished checkpoint (any number) to be like; their features are kept in the work folder")
     parser.add_argument("--teacher-weight", type=float, default=0.5, help="of the divergence from the teachers beside the reward")
     parser.add_argument("--empty", type=int, default=0, help="pictures that show nothing, added to each step; with --views")
     parser.add_argument("--epochs", type=int, default=10)
@@ -76,10 +76,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    if options.teacher and not options.views:
-        parser.error("--teacher reads augmented views: give --views too, 4 for example")
-    return options
+    return parser.parse_args()
 
 
 class RewardStage:
@@ -94,6 +91,7 @@ class RewardStage:
         self.model.decoder.dropout.p = options.dropout
         self.averaged = copy.deepcopy(self.model)
         self._open_input(folders, photos, val_photos)
+        self.teachers = Teachers(options.teacher, self.vocabulary, folders, options.work, options.device) if options.teacher else None
         objects = ObjectReward(photos, read_objects(*options.objects), options.object_reward) if options.objects else None
         self.count, self.reward = len(photos), Reward(folders, self.vocabulary, objects, options.bleu_reward)
         self.validation = Validation(val_photos, self.vocabulary)
@@ -116,7 +114,6 @@ class RewardStage:
             self.input = FrozenInput(self.model.encoder, folders, cache)
         self.model.encoder.thaw(blocks if self.options.views else None)
         self.model.encoder.drop_paths(self.options.drop_path)
-        self.teachers = Teachers(self.options.teacher, self.model, self.vocabulary, self.input) if self.options.teacher else None
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         groups = [{"params": list(self.model.decoder.parameters()), "lr": self.options.rate}]
@@ -158,7 +155,7 @@ class RewardStage:
         is_word = tokens != PAD
         with torch.autocast(self.options.device, torch.bfloat16):
             scores = decoder.score_wanted(grid, inputs, is_word)
-            taught = self.teachers.loss(maps, inputs, is_word, scores) if self.teachers else 0.0
+            taught = self.teachers.loss(indices, inputs, is_word, scores) if self.teachers else 0.0
             scores = scores.index_fill(1, torch.tensor([PAD, START, UNKNOWN], device=grid.device), -torch.inf)
         unlikelihood = nn.functional.cross_entropy((scores / self.options.temperature).float(), tokens[is_word], reduction="none")
         weight = advantage(rewards).unsqueeze(-1).expand_as(tokens)[is_word]

@@ -28,6 +28,7 @@ from model import ENCODERS, Captioner, DecoderShape, with_encoder
 from objects import read_objects
 from photos import Photo, read_photos, read_training_photos
 from tags import TagHead, Tags
+from teachers import Teachers
 from views import ViewInput
 from vocabulary import PAD, UNKNOWN, Vocabulary
 
@@ -47,6 +48,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--views", type=int, default=0, help="augmented views of a photo, their frozen blocks computed once (0: ever new)")
     parser.add_argument("--objects", type=Path, action="append", default=[], help="file of detect.py (any number): learn tags as well")
     parser.add_argument("--tag-weight", type=float, default=0.1, help="of the tags' loss beside the words'")
+    parser.add_argument("--teacher", type=Path, action="append", default=[], help="finished checkpoint (any number) to be like; their features are kept in the work folder")
+    parser.add_argument("--teacher-weight", type=float, default=0.5, help="of the divergence from the teachers; the words' loss gets the rest")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--batch", type=int, default=32, help="photos a step, each with five captions")
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate of the decoder")
@@ -91,6 +94,7 @@ class Stage:
         self.tokens = CaptionTokens(self.photos, self.vocabulary)
         self.tags = Tags(self.photos, read_objects(*options.objects)) if options.objects else None
         self.tag_head = TagHead(self.model.decoder.shape.grid, self.tags.wanted.shape[1]).to(options.device) if self.tags else None
+        self.teachers = Teachers(options.teacher, self.vocabulary, self.folders, options.work, options.device) if options.teacher else None
         self.validation = Validation(self.val_photos, self.vocabulary)
         self.loss = nn.CrossEntropyLoss(label_smoothing=0.1)
         self.steps = options.epochs * (len(self.photos) // options.batch)
@@ -133,12 +137,20 @@ class Stage:
                 scores = self.model.decoder.score_wanted(grid, inputs.to(grid.device), is_word.to(grid.device))
                 tag_loss = self._tag_loss(grid, indices)
             loss = self.loss(scores.float(), targets[is_word].to(grid.device))
-            self._step(loss + self.options.tag_weight * tag_loss)
+            self._step(self._taught(loss, indices, inputs, is_word, scores) + self.options.tag_weight * tag_loss)
             total += loss.item()
         return total / len(starts)
 
     def _tag_loss(self, grid: torch.Tensor, indices: list[int]) -> torch.Tensor | float:
         return self.tag_head(grid, self.tags.wanted[indices].to(grid.device)) if self.tags else 0.0
+
+    def _taught(self, loss: torch.Tensor, indices: list[int], inputs: torch.Tensor, is_word: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """The words' loss mixed with the divergence from the teachers, if there are any."""
+        if not self.teachers:
+            return loss
+        with torch.autocast(self.options.device, torch.bfloat16):
+            divergence = self.teachers.loss(indices, inputs.to(scores.device), is_word.to(scores.device), scores)
+        return loss.lerp(divergence, self.options.teacher_weight)
 
     def _step(self, loss: torch.Tensor) -> None:
         self.optimizer.zero_grad()
