@@ -53,7 +53,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="folder for features, checkpoints and the curve")
     parser.add_argument("--start", type=Path, required=True, help="checkpoint of the stage before")
     parser.add_argument("--features", type=Path, help="folder of cached features of the same encoder (default: the work folder)")
-    parser.add_argument("--views", type=int, default=0, help="train the encoder's last blocks too, on so many views of a photo")
+    parser.add_argument("--views", type=int, help="train the encoder's last blocks too, on so many views of a photo (0: ever new)")
     parser.add_argument("--frozen-blocks", type=int, help="first encoder blocks that stay as they are (default: those with the largest maps)")
     parser.add_argument("--encoder-rate", type=float, default=1e-5, help="highest learning rate of the encoder, with --views")
     parser.add_argument("--dropout", type=float, default=0.0)
@@ -83,7 +83,7 @@ class RewardStage:
     """Self-critical training of one captioner."""
 
     def __init__(self, options: argparse.Namespace):
-        self.options = options
+        self.options, self.is_thawed = options, options.views is not None
         folders, val_photos = read_training_photos(options.data, options.more), read_photos(options.data, "val")
         photos = [photo for photos in folders for photo in photos]
         self.model, self.vocabulary = load_model(options.start)
@@ -106,18 +106,18 @@ class RewardStage:
     def _open_input(self, folders: list[list[Photo]], photos: list[Photo], val_photos: list[Photo]) -> None:
         cache, blocks = self.options.features or self.options.work, self.options.frozen_blocks or self.model.encoder.frozen_blocks
         self.val_grids = None
-        if self.options.views:
+        if self.is_thawed:
             self.val_images = load_images([photo.path for photo in val_photos], self.model.encoder.image_size)
             self.input = ViewInput(self.model, photos, self.options.views, blocks, cache)
         else:
             self.val_grids = cached_grids(self.model.encoder, val_photos, cache / "grids-val.pt", False)
             self.input = FrozenInput(self.model.encoder, folders, cache)
-        self.model.encoder.thaw(blocks if self.options.views else None)
+        self.model.encoder.thaw(blocks if self.is_thawed else None)
         self.model.encoder.drop_paths(self.options.drop_path)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         groups = [{"params": list(self.model.decoder.parameters()), "lr": self.options.rate}]
-        if self.options.views:
+        if self.is_thawed:
             thawed = [weight for weight in self.model.encoder.parameters() if weight.requires_grad]
             groups.append({"params": thawed, "lr": self.options.encoder_rate})
         return torch.optim.Adam(groups, betas=(0.9, 0.98))

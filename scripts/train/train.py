@@ -21,7 +21,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from checkpoint import Curve, Validation, load_model, save_atomically, save_model
-from dataset import CaptionTokens, augment, load_images, normalise
+from dataset import CaptionTokens, load_images
 from encoder import IMAGE_SIZE
 from features import FrozenInput, cached_grids, encode_grids
 from model import ENCODERS, Captioner, DecoderShape, with_encoder
@@ -62,19 +62,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
-
-
-class LiveInput:
-    """Augmented training photos through the encoder."""
-
-    def __init__(self, model: Captioner, photos: list[Photo], device: str):
-        self.model = model
-        self.device = device
-        self.images = load_images([photo.path for photo in photos], model.encoder.image_size)
-
-    def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
-        """Grids (P, cells, channels), with gradient."""
-        return self.model.grid(augment(normalise(self.images[indices].to(self.device)), generator))
 
 
 class Stage:
@@ -186,16 +173,13 @@ class Stage:
             groups.append({"params": self.tag_head.parameters(), "lr": self.options.rate})
         return torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01)
 
-    def _open_input(self) -> FrozenInput | LiveInput | ViewInput:
+    def _open_input(self) -> FrozenInput | ViewInput:
+        cache = self.options.features or self.options.work
         if self.options.freeze_encoder:
-            cache = self.options.features or self.options.work
             self.val_grids = cached_grids(self.model.encoder, self.val_photos, cache / "grids-val.pt", False)
             return FrozenInput(self.model.encoder, self.folders, cache)
         self.val_images = load_images([photo.path for photo in self.val_photos], self.model.encoder.image_size)
-        if self.options.views:
-            cache = self.options.features or self.options.work
-            return ViewInput(self.model, self.photos, self.options.views, self.frozen_blocks, cache)
-        return LiveInput(self.model, self.photos, self.options.device)
+        return ViewInput(self.model, self.photos, self.options.views, self.frozen_blocks, cache)
 
     def _val_grids(self) -> torch.Tensor:
         if self.options.freeze_encoder:

@@ -1,4 +1,4 @@
-"""Augmented views of the training photos, as the frozen first blocks of the encoder leave them, kept on disk.
+"""Augmented views of the training photos, as the frozen first blocks of the encoder leave them: kept on disk, or ever new.
 
 Blocks that are not trained give the same again and again, and they are those with the largest maps.
 """
@@ -33,7 +33,7 @@ def make_views(encoder: Encoder, blocks: int, photos: list[Photo], seed: int, ch
     return views
 
 
-class Views:
+class KeptViews:
     """Several views of each photo; a cache file a view."""
 
     def __init__(self, encoder: Encoder, blocks: int, photos: list[Photo], count: int, cache: Path):
@@ -45,11 +45,27 @@ class Views:
         if any(len(view) != len(photos) for view in self.views):
             raise SystemExit(f"the views in {cache} are of other photos: remove them")
 
-    def pick(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
+    def draw(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
         """One view of each photo, drawn at random: (P, C, H, W), channels last."""
         chosen = torch.randint(len(self.views), (len(indices),), generator=generator).tolist()
         maps = torch.stack([self.views[view][index] for view, index in zip(chosen, indices)])
         return maps.contiguous(memory_format=torch.channels_last)
+
+
+class FreshViews:
+    """Views made as they are drawn, none twice; the frozen blocks are computed for each."""
+
+    def __init__(self, encoder: Encoder, blocks: int, photos: list[Photo]):
+        self.encoder, self.blocks = encoder, blocks
+        self.images = load_images([photo.path for photo in photos], encoder.image_size)
+
+    @torch.no_grad()
+    def draw(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
+        """One view of each photo: (P, C, H, W), channels last."""
+        device = next(self.encoder.parameters()).device
+        pixels = augment(normalise(self.images[indices].to(device)), generator)
+        with torch.autocast(device.type, torch.bfloat16):
+            return self.encoder.first_blocks(pixels, self.blocks)
 
 
 def cut_out(maps: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -73,16 +89,17 @@ def cut_out(maps: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 class ViewInput:
-    """Views of the training photos, kept as the frozen blocks leave them, through the other blocks."""
+    """Views of the training photos, as the frozen blocks leave them, through the other blocks; `count` 0: ever new views."""
 
     def __init__(self, model: Captioner, photos: list[Photo], count: int, blocks: int, cache: Path):
         self.encoder = model.encoder
         self.blocks = blocks
-        self.views = Views(model.encoder, blocks, photos, count, cache)
+        kept_or_fresh = KeptViews(self.encoder, blocks, photos, count, cache) if count else FreshViews(self.encoder, blocks, photos)
+        self.views: KeptViews | FreshViews = kept_or_fresh
 
     def maps(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
         """What the last blocks read, (P, C, H, W), channels last."""
-        return cut_out(self.views.pick(indices, generator), generator).to(next(self.encoder.parameters()).device)
+        return cut_out(self.views.draw(indices, generator), generator).to(next(self.encoder.parameters()).device)
 
     def read(self, encoder: Encoder, maps: torch.Tensor) -> torch.Tensor:
         """Grids (P, cells, channels) that an encoder with the same frozen blocks makes of maps, with gradient."""
