@@ -104,7 +104,8 @@ class RewardStage:
         self.curve = Curve(options.work, rows)
 
     def _open_input(self, folders: list[list[Photo]], photos: list[Photo], val_photos: list[Photo]) -> None:
-        cache, blocks = self.options.features or self.options.work, self.options.frozen_blocks or self.model.encoder.frozen_blocks
+        cache = self.options.features or self.options.work
+        blocks = self.model.encoder.frozen_blocks if self.options.frozen_blocks is None else self.options.frozen_blocks
         self.val_grids = None
         if self.is_thawed:
             self.val_images = load_images([photo.path for photo in val_photos], self.model.encoder.image_size)

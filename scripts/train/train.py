@@ -75,7 +75,7 @@ class Stage:
         self.model, self.vocabulary = self._open_model()
         self.model.to(options.device)
         self.model.decoder.dropout.p = options.dropout
-        self.frozen_blocks = options.frozen_blocks or self.model.encoder.frozen_blocks
+        self.frozen_blocks = self.model.encoder.frozen_blocks if options.frozen_blocks is None else options.frozen_blocks
         self.model.encoder.thaw(None if options.freeze_encoder else self.frozen_blocks)
         self.model.encoder.drop_paths(options.drop_path)
         self.tokens = CaptionTokens(self.photos, self.vocabulary)
