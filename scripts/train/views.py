@@ -17,16 +17,21 @@ from photos import Photo
 
 
 @torch.no_grad()
+def augmented_maps(encoder: Encoder, blocks: int, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """A view of each of the images (N, S, S, 3): what block `blocks` reads of it, (N, C, H, W), channels last."""
+    device = next(encoder.parameters()).device
+    pixels = augment(normalise(images.to(device)), generator)
+    with torch.autocast(device.type, torch.bfloat16):
+        return encoder.first_blocks(pixels, blocks)
+
+
 def make_views(encoder: Encoder, blocks: int, photos: list[Photo], seed: int, chunk: int = 32) -> torch.Tensor:
     """One view of each photo, (N, C, H, W) in bfloat16, channels last: what block `blocks` reads."""
     generator = torch.Generator().manual_seed(seed)
     images = load_images([photo.path for photo in photos], encoder.image_size)
-    device = next(encoder.parameters()).device
     views = None
     for first in tqdm(range(0, len(images), chunk), desc="views", leave=False):
-        pixels = augment(normalise(images[first : first + chunk].to(device)), generator)
-        with torch.autocast(device.type, torch.bfloat16):
-            maps = encoder.first_blocks(pixels, blocks)
+        maps = augmented_maps(encoder, blocks, images[first : first + chunk], generator)
         if views is None:
             views = torch.empty((len(images), *maps.shape[1:]), dtype=torch.bfloat16, memory_format=torch.channels_last)
         views[first : first + chunk] = maps
@@ -59,13 +64,9 @@ class FreshViews:
         self.encoder, self.blocks = encoder, blocks
         self.images = load_images([photo.path for photo in photos], encoder.image_size)
 
-    @torch.no_grad()
     def draw(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
         """One view of each photo: (P, C, H, W), channels last."""
-        device = next(self.encoder.parameters()).device
-        pixels = augment(normalise(self.images[indices].to(device)), generator)
-        with torch.autocast(device.type, torch.bfloat16):
-            return self.encoder.first_blocks(pixels, self.blocks)
+        return augmented_maps(self.encoder, self.blocks, self.images[indices], generator)
 
 
 def cut_out(maps: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -94,8 +95,7 @@ class ViewInput:
     def __init__(self, model: Captioner, photos: list[Photo], count: int, blocks: int, cache: Path):
         self.encoder = model.encoder
         self.blocks = blocks
-        kept_or_fresh = KeptViews(self.encoder, blocks, photos, count, cache) if count else FreshViews(self.encoder, blocks, photos)
-        self.views: KeptViews | FreshViews = kept_or_fresh
+        self.views = KeptViews(self.encoder, blocks, photos, count, cache) if count else FreshViews(self.encoder, blocks, photos)
 
     def maps(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
         """What the last blocks read, (P, C, H, W), channels last."""
