@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "train"))
 
 from captions import add_arguments, caption
 from photos import Photo, read_photos
+from repetition import said_twice
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -68,6 +69,7 @@ def describe(captions: list[str]) -> dict[str, float]:
         "different": len(set(captions)) / len(captions),
         "words": sum(map(len, words)) / len(words),
         "vocabulary": len({word for caption in words for word in caption}),
+        "twice": sum(bool(said_twice(caption)) for caption in captions) / len(captions),
     }
 
 
@@ -81,7 +83,7 @@ def main() -> None:
     print(" ".join(f"{value:8.2f}" for value in scores.values()))
     text = describe(captions)
     print(f"{100 * text['different']:.0f} % different captions, {text['words']:.1f} words on average, "
-          f"{text['vocabulary']} different words")
+          f"{text['vocabulary']} different words, {100 * text['twice']:.1f} % say a word twice")
     if options.json:
         rows = [{"file": photo.path.name, "caption": caption} for photo, caption in zip(photos, captions)]
         options.json.write_text(json.dumps({"scores": scores, **text, "captions": rows}, indent=1) + "\n")
