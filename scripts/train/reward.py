@@ -6,6 +6,7 @@ from bleu import Bleu
 from cider import CiderD
 from objects import TRACE, classes_named
 from photos import Photo
+from repetition import said_twice
 from vocabulary import END, PAD, Vocabulary
 
 CLEAR = 0.6
@@ -31,19 +32,33 @@ class ObjectReward:
         return self.worth * (right - len(named - self.allowed[photo]))
 
 
+class RepeatCost:
+    """What saying the same thing twice costs: "a man is riding a bike on a bike"."""
+
+    def __init__(self, photos: list[Photo], cost: float):
+        self.cost = cost
+        self.allowed = [set().union(*map(said_twice, photo.captions)) for photo in photos]
+
+    def score(self, photo: int, caption: str) -> float:
+        """The cost, taken off for each word that stands twice and that no human caption of the photo says twice."""
+        return -self.cost * len(said_twice(caption) - self.allowed[photo])
+
+
 class Reward:
-    """CIDEr-D of sampled tokens against the human captions, end token and all, BLEU-4 times a worth, and what the objects named are worth.
+    """What a drawn caption is worth: CIDEr-D against the human captions, end token and all, and any of three terms beside it.
+
+    They are BLEU-4 times a worth, what the objects named are worth, and what words said twice cost.
 
     Each folder has document frequencies of its own, those of so many photos as models are scored on: among more, rare
     n-grams would weigh more than they do there.
     """
 
-    def __init__(self, folders: list[list[Photo]], vocabulary: Vocabulary, objects: ObjectReward | None, bleu: float = 0.0):
+    def __init__(self, folders: list[list[Photo]], vocabulary: Vocabulary, bleu: float, terms: list[ObjectReward | RepeatCost]):
         self.vocabulary = vocabulary
         self.bleu_worth, self.bleu = bleu, Bleu([self._references(photo) for photos in folders for photo in photos])
         self.scorers = [self._open_scorer(photos) for photos in folders]
         self.places = [(place, index) for place, photos in enumerate(folders) for index in range(len(photos))]
-        self.objects = objects
+        self.terms = terms
 
     def _open_scorer(self, photos: list[Photo]) -> CiderD:
         references = [self._references(photo) for photo in photos]
@@ -63,9 +78,8 @@ class Reward:
         reward = self.scorers[place].score(index, tokens)
         if self.bleu_worth:
             reward += self.bleu_worth * self.bleu.score(photo, tokens)
-        if self.objects:
-            reward += self.objects.score(photo, self.vocabulary.decode(row))
-        return reward
+        caption = self.vocabulary.decode(row)
+        return reward + sum(term.score(photo, caption) for term in self.terms)
 
 
 def advantage(rewards: torch.Tensor) -> torch.Tensor:

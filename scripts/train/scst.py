@@ -38,7 +38,7 @@ from empty import draw_empty
 from features import FrozenInput, cached_grids, encode_grids
 from objects import read_objects
 from photos import Photo, read_photos, read_training_photos
-from reward import ObjectReward, Reward, advantage
+from reward import ObjectReward, RepeatCost, Reward, advantage
 from teachers import Teachers
 from views import ViewInput
 from vocabulary import PAD, START, UNKNOWN
@@ -62,6 +62,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--objects", type=Path, action="append", default=[], help="file of detect.py (any number): reward true objects")
     parser.add_argument("--object-reward", type=float, default=0.15, help="of an object seen; what one without a trace costs")
     parser.add_argument("--bleu-reward", type=float, default=0.0, help="of a caption's BLEU-4 beside its CIDEr-D")
+    parser.add_argument("--repeat-cost", type=float, default=0.0, help="of a word said twice that no human caption of the photo says twice")
     parser.add_argument("--teacher", type=Path, action="append", default=[], help="finished checkpoint (any number) to be like; their features are kept in the work folder")
     parser.add_argument("--teacher-weight", type=float, default=0.5, help="of the divergence from the teachers beside the reward")
     parser.add_argument("--empty", type=int, default=0, help="pictures that show nothing, added to each step; with --views")
@@ -93,8 +94,7 @@ class RewardStage:
         self.averaged = copy.deepcopy(self.model)
         self._open_input(folders, photos, val_photos)
         self.teachers = Teachers(options.teacher, self.vocabulary, folders, options.work, options.device) if options.teacher else None
-        objects = ObjectReward(photos, read_objects(*options.objects), options.object_reward) if options.objects else None
-        self.count, self.reward = len(photos), Reward(folders, self.vocabulary, objects, options.bleu_reward)
+        self.count, self.reward = len(photos), Reward(folders, self.vocabulary, options.bleu_reward, self._reward_terms(photos))
         self.validation = Validation(val_photos, self.vocabulary)
         self.optimizer = self._make_optimizer()
         self.steps = options.epochs * (self.count // options.batch)
@@ -103,6 +103,11 @@ class RewardStage:
         if (options.work / "last.pt").exists():
             self.first_step, self.best, self.rewards, rows = self._resume()
         self.curve = Curve(options.work, rows)
+
+    def _reward_terms(self, photos: list[Photo]) -> list[ObjectReward | RepeatCost]:
+        options = self.options
+        terms = [ObjectReward(photos, read_objects(*options.objects), options.object_reward)] if options.objects else []
+        return terms + ([RepeatCost(photos, options.repeat_cost)] if options.repeat_cost else [])
 
     def _open_input(self, folders: list[list[Photo]], photos: list[Photo], val_photos: list[Photo]) -> None:
         cache = self.options.features or self.options.work
