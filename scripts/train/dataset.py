@@ -57,8 +57,18 @@ def augment(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     transform[:, 1, 2] = uniform(-1, 1) * (1 - scale_y)
     grid = torch.nn.functional.affine_grid(transform, list(pixels.shape), align_corners=False)
     pixels = torch.nn.functional.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
+    return light(pixels, generator)
+
+
+def light(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Brightness, contrast and saturation of pixels (N, 3, S, S), each photo its own."""
+
+    def uniform(low: float, high: float) -> torch.Tensor:
+        drawn = low + (high - low) * torch.rand(len(pixels), generator=generator)
+        return drawn.to(pixels.device)[:, None, None, None]
+
     gray = pixels.mean(dim=1, keepdim=True)
-    saturation, contrast, brightness = (uniform(*r)[:, None, None, None] for r in ((0.6, 1.4), (0.7, 1.3), (-0.2, 0.2)))
+    saturation, contrast, brightness = (uniform(*limits) for limits in ((0.6, 1.4), (0.7, 1.3), (-0.2, 0.2)))
     pixels = gray + (pixels - gray) * saturation
     level = pixels.mean(dim=(1, 2, 3), keepdim=True)
     pixels = (pixels - level) * contrast + level + brightness

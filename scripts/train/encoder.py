@@ -106,7 +106,7 @@ class Encoder(nn.Module):
     channels: int
     frozen_blocks: int
 
-    def __init__(self, image_size: int, stem: Convolution, blocks: list[Block], head: Convolution | None):
+    def __init__(self, image_size: int, stem: nn.Module, blocks: list[Block], head: Convolution | None):
         super().__init__()
         if image_size % (CELL_SIZE // 2):
             raise ValueError(f"an image of {image_size} pixels is no whole number of half cells of {CELL_SIZE // 2}")
@@ -118,6 +118,11 @@ class Encoder(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.last_blocks(self.stem(pixels), 0)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.parameters()).device
 
     def thaw(self, frozen_blocks: int | None) -> None:
         """Let all but the stem and the first blocks learn; None: let nothing learn."""
@@ -146,6 +151,23 @@ class Encoder(nn.Module):
     def load_pretrained(self) -> None:
         """Take the ImageNet weights of the network's package, batch norm folded in."""
         raise NotImplementedError
+
+
+class CompositeEncoder(Encoder):
+    """Stands for the frozen networks of `composite.py`, whose grids lie in a folder: it has no weights and cannot look."""
+
+    channels = 5200
+    frozen_blocks = 0
+
+    def __init__(self, image_size: int = IMAGE_SIZE):
+        super().__init__(image_size, nn.Identity(), [], None)
+
+    @property
+    def device(self) -> torch.device:
+        raise SystemExit("a composite encoder's grids come from composite.py: name their folder with --features, and --freeze-encoder")
+
+    def load_pretrained(self) -> None:
+        """Nothing to take."""
 
 
 @torch.no_grad()

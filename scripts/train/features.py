@@ -15,7 +15,7 @@ from photos import Photo
 def encode_grids(encoder: Encoder, images: torch.Tensor, mirrored: bool, chunk: int = 32, progress: bool = True) -> torch.Tensor:
     """Grids (N, cells, channels) in bfloat16 of images (N, S, S, 3)."""
     encoder.eval()
-    device = next(encoder.parameters()).device
+    device = encoder.device
     grids = torch.empty(len(images), encoder.cells, encoder.channels, dtype=torch.bfloat16)
     for first in tqdm(range(0, len(images), chunk), desc="features", leave=False, disable=not progress):
         pixels = normalise(images[first : first + chunk].to(device))

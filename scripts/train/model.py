@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from efficientnet_lite import GRID_CHANNELS, LiteEncoder
-from encoder import IMAGE_SIZE, Encoder
+from encoder import IMAGE_SIZE, CompositeEncoder, Encoder
 from pp_lcnet import LcnetEncoder
 from vocabulary import END, PAD, START, UNKNOWN
 
-ENCODERS: dict[str, type[Encoder]] = {"efficientnet-lite0": LiteEncoder, "pp-lcnetv2": LcnetEncoder}
+ENCODERS: dict[str, type[Encoder]] = {"efficientnet-lite0": LiteEncoder, "pp-lcnetv2": LcnetEncoder, "composite": CompositeEncoder}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from photos import Photo
 @torch.no_grad()
 def augmented_maps(encoder: Encoder, blocks: int, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """A view of each of the images (N, S, S, 3): what block `blocks` reads of it, (N, C, H, W), channels last."""
-    device = next(encoder.parameters()).device
+    device = encoder.device
     pixels = augment(normalise(images.to(device)), generator)
     with torch.autocast(device.type, torch.bfloat16):
         return encoder.first_blocks(pixels, blocks)
@@ -99,7 +99,7 @@ class ViewInput:
 
     def maps(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
         """What the last blocks read, (P, C, H, W), channels last."""
-        return cut_out(self.views.draw(indices, generator), generator).to(next(self.encoder.parameters()).device)
+        return cut_out(self.views.draw(indices, generator), generator).to(self.encoder.device)
 
     def read(self, encoder: Encoder, maps: torch.Tensor) -> torch.Tensor:
         """Grids (P, cells, channels) that an encoder with the same frozen blocks makes of maps, with gradient."""
