@@ -17,6 +17,7 @@ A run that was stopped goes on from its last check when it is run again.
 
 import argparse
 import copy
+import math
 import random
 import sys
 from collections.abc import Iterator
@@ -53,6 +54,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--check-every", type=int, default=60, help="steps between two scores on val")
     parser.add_argument("--batch", type=int, default=40, help="photos a step")
+    parser.add_argument("--mixed", type=float, default=0.0, help="share of photos with a rectangle of another in them")
     parser.add_argument("--captions", type=int, default=2, help="human captions a photo and step")
     parser.add_argument("--rate", type=float, default=4e-4, help="peak learning rate of the memory layer")
     parser.add_argument("--encoder-rate", type=float, default=1e-4, help="peak learning rate of the encoder")
@@ -81,6 +83,24 @@ def fit_memory(layer: nn.Linear, grids: torch.Tensor, wanted: torch.Tensor) -> N
     products.diagonal().add_(RIDGE * products.diagonal().mean())
     layer.weight.copy_(torch.linalg.solve(products, centred.T @ (wanted - wanted_mean)).T)
     layer.bias.copy_(wanted_mean - layer.weight @ mean)
+
+
+def mix(pixels: torch.Tensor, grids: torch.Tensor, share: float, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Put a rectangle of the photo before into a share of photos (N, 3, S, S) and of their square grids (N, cells, channels).
+
+    CutMix (Yun et al. 2019), along the borders of cells: a picture that nobody has learned by heart, and nearly what the
+    teacher would see of it, without asking the teacher again.
+    """
+    side, size = math.isqrt(grids.shape[1]), pixels.shape[-1]
+    other_pixels, other_grids = pixels.roll(1, 0), grids.roll(1, 0).unflatten(1, (side, side))
+    pixels, grids = pixels.clone(), grids.unflatten(1, (side, side)).clone()
+    for photo in (torch.rand(len(pixels), generator=generator) < share).nonzero().flatten().tolist():
+        ends = torch.randint(side + 1, (2, 2), generator=generator).sort(dim=0).values
+        (top, left), (bottom, right) = ends.tolist()
+        grids[photo, top:bottom, left:right] = other_grids[photo, top:bottom, left:right]
+        (top, left), (bottom, right) = (ends * size / side).round().int().tolist()
+        pixels[photo, :, top:bottom, left:right] = other_pixels[photo, :, top:bottom, left:right]
+    return pixels, grids.flatten(1, 2)
 
 
 class Likeness:
@@ -164,15 +184,16 @@ class Distillation:
         generator, chooser = torch.Generator().manual_seed(seed), random.Random(seed)
         mirrored = torch.rand(len(indices), generator=generator) < 0.5
         pixels = normalise(self.images[indices])
-        pixels = light(torch.where(mirrored[:, None, None, None], pixels.flip(3), pixels), generator)
+        pixels = torch.where(mirrored[:, None, None, None], pixels.flip(3), pixels)
+        pixels, seen = mix(pixels, self.views.pick(indices, mirrored), self.options.mixed, generator)
         inputs, targets = self.tokens.batch(indices, chooser)
-        inputs, is_word = (rows[:, : self.options.captions] for rows in (inputs, targets != PAD))
+        drawn = chooser.sample(range(self.tokens.per_photo), self.options.captions)
+        inputs, is_word = inputs[:, drawn], targets[:, drawn] != PAD
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
-                seen = self.views.pick(indices, mirrored)
                 wanted = self.teacher.decoder.memory(seen).float()
                 words = self.teacher.decoder.score_wanted(seen, inputs, is_word).float().softmax(dim=-1)
-            grid = self.model.train().grid(pixels)
+            grid = self.model.train().grid(light(pixels, generator))
             mixed = self.decoder.memory(grid).float()
             scores = self.decoder.score_wanted(grid, inputs, is_word).float().log_softmax(dim=-1)
         divergence = nn.functional.kl_div(scores, words, reduction="batchmean")
