@@ -30,6 +30,13 @@ MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 
 
+def detector_input(image: Image.Image) -> dict[str, np.ndarray]:
+    """What PicoDet's graph reads of an RGB picture."""
+    large = image.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+    pixels = (np.asarray(large, np.float32) / 255 - MEAN) / DEVIATION
+    return {"image": pixels.transpose(2, 0, 1)[None], "scale_factor": np.ones((1, 2), np.float32)}
+
+
 class Detector:
     """PicoDet with its boxes already thinned out in the graph."""
 
@@ -41,10 +48,7 @@ class Detector:
 
     def objects(self, photo: Path) -> list[tuple[str, float, int]]:
         """Classes seen, the best score of each and how many of it, best first."""
-        image = Image.open(photo).convert("RGB").resize((SIZE, SIZE), Image.Resampling.BICUBIC)
-        pixels = (np.asarray(image, np.float32) / 255 - MEAN) / DEVIATION
-        feed = {"image": pixels.transpose(2, 0, 1)[None], "scale_factor": np.ones((1, 2), np.float32)}
-        boxes = self.session.run(None, feed)[0]
+        boxes = self.session.run(None, detector_input(Image.open(photo).convert("RGB")))[0]
         scores: dict[str, list[float]] = {}
         for label, score in boxes[:, :2].tolist():
             if label >= 0 and score >= LEAST_SCORE:

@@ -15,11 +15,11 @@ A run that was stopped goes on with the next file when it is run again.
 """
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import onnx
 import onnxruntime
 import torch
@@ -27,17 +27,18 @@ from PIL import Image
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d, interpolate
 from tqdm import tqdm
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from checkpoint import save_atomically
 from dataset import load_images, normalise
+from detect import detector_input
 from photos import Photo, read_photos, read_training_photos
 from pp_lcnet import LcnetEncoder
 from resnet50 import ResNet50
 
 CELLS = 7  # of a side
-PICODET_SIZE = 416
 PICODET_MAPS = ("hardswish_69.tmp_0", "hardswish_80.tmp_0", "hardswish_86.tmp_0", "hardswish_92.tmp_0", "hardswish_96.tmp_0")
 PICODET_CLASSES = ("conv2d_137.tmp_0", "conv2d_145.tmp_0", "conv2d_153.tmp_0", "conv2d_161.tmp_0")
-PICODET_MEAN, PICODET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Network(NamedTuple):
@@ -75,12 +76,9 @@ def open_picodet(path: Path, threads: int) -> Network:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-    mean, deviation = np.array(PICODET_MEAN, np.float32), np.array(PICODET_DEVIATION, np.float32)
 
     def look(image: torch.Tensor) -> torch.Tensor:
-        large = Image.fromarray(image.numpy()).resize((PICODET_SIZE, PICODET_SIZE), Image.Resampling.BICUBIC)
-        pixels = np.ascontiguousarray(((np.asarray(large, np.float32) / 255 - mean) / deviation).transpose(2, 0, 1)[None])
-        found = session.run(names, {"image": pixels, "scale_factor": np.ones((1, 2), np.float32)})
+        found = session.run(names, detector_input(Image.fromarray(image.numpy())))
         maps = [torch.from_numpy(each) for each in found]
         seen = [adaptive_avg_pool2d(each, CELLS) for each in maps[: len(PICODET_MAPS)]]
         scores = torch.stack([adaptive_max_pool2d(each, CELLS).sigmoid() for each in maps[len(PICODET_MAPS) :]])

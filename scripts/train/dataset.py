@@ -1,6 +1,7 @@
 """Training input: images as tensors, augmented, and captions as token rows."""
 
 import random
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -73,6 +74,17 @@ def light(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     level = pixels.mean(dim=(1, 2, 3), keepdim=True)
     pixels = (pixels - level) * contrast + level + brightness
     return pixels.clamp(-1, 1).contiguous(memory_format=torch.channels_last)
+
+
+def endless_batches(count: int, batch: int, seed: int) -> Iterator[list[int]]:
+    """Indices of `batch` out of `count` photos for each step, epoch after epoch, the same in every run of a seed."""
+    if count < batch:
+        raise SystemExit(f"{count} photos do not make a batch of {batch}: give a smaller --batch")
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        order = torch.randperm(count, generator=generator).tolist()
+        for start in range(0, count - batch + 1, batch):
+            yield order[start : start + batch]
 
 
 class CaptionTokens:

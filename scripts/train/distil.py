@@ -20,7 +20,6 @@ import copy
 import math
 import random
 import sys
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -31,9 +30,9 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from checkpoint import Curve, Validation, load_model, save_atomically, save_model
-from dataset import CaptionTokens, light, load_images, normalise
+from dataset import CaptionTokens, endless_batches, light, load_images, normalise
 from features import CachedViews, encode_grids
-from model import Captioner, Decoder
+from model import Captioner, Decoder, average_towards
 from photos import read_photos, read_training_photos
 from vocabulary import PAD
 
@@ -165,20 +164,12 @@ class Distillation:
 
     def run(self) -> None:
         """Every step left, with a check after so many; keeps the best by val CIDEr."""
-        batches = islice(self._batches(), self.first_step, None)
+        batches = islice(endless_batches(len(self.images), self.options.batch, self.options.seed), self.first_step, None)
         for step in tqdm(range(self.first_step, self.options.steps), desc="steps", initial=self.first_step, total=self.options.steps):
             self.losses.append(self._step(next(batches), 1_000_000 * self.options.seed + step))
-            self._average(self.options.average if step > AVERAGED_FROM else 0.0)
+            average_towards(self.averaged, self.model, self.options.average if step > AVERAGED_FROM else 0.0)
             if (step + 1) % self.options.check_every == 0 or step + 1 == self.options.steps:
                 self._check(step + 1)
-
-    def _batches(self) -> Iterator[list[int]]:
-        """Photo indices of each step, the same in every run of a seed."""
-        generator = torch.Generator().manual_seed(self.options.seed)
-        while True:
-            order = torch.randperm(len(self.images), generator=generator).tolist()
-            for start in range(0, len(order) - self.options.batch + 1, self.options.batch):
-                yield order[start : start + self.options.batch]
 
     def _step(self, indices: list[int], seed: int) -> float:
         generator, chooser = torch.Generator().manual_seed(seed), random.Random(seed)
@@ -204,11 +195,6 @@ class Distillation:
         self.optimizer.step()
         self.schedule.step()
         return loss.item()
-
-    @torch.no_grad()
-    def _average(self, decay: float) -> None:
-        for mean, weight in zip(self.averaged.parameters(), self.model.parameters()):
-            mean.lerp_(weight, 1 - decay)
 
     def _check(self, step: int) -> None:
         """Score the averaged weights on val, add to the curve, save all."""

@@ -181,3 +181,10 @@ def with_encoder(model: Captioner, network: str) -> Captioner:
     kept = {name: weight for name, weight in model.decoder.state_dict().items() if not name.startswith("memory.")}
     other.decoder.load_state_dict(kept, strict=False)
     return other
+
+
+@torch.no_grad()
+def average_towards(mean: Captioner, model: Captioner, decay: float) -> None:
+    """Move a running average of weights on by those of the model."""
+    for averaged, weight in zip(mean.parameters(), model.parameters()):
+        averaged.lerp_(weight, 1 - decay)

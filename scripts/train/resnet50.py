@@ -17,10 +17,8 @@ class ResNet50:
 
     def __init__(self, folder: Path):
         tensors = read_shards(folder)
-        self.layers = {
-            name.removesuffix("/kernel"): fold(tensors, name.removesuffix("/kernel")) for name in tensors
-            if name.startswith(("res", "conv1")) and name.endswith("/kernel")
-        }  # fmt: skip
+        kernels = [name.removesuffix("/kernel") for name in tensors if name.startswith(("res", "conv1")) and name.endswith("/kernel")]
+        self.layers = {name: fold(tensors, name) for name in kernels}
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         pixels = images.permute(0, 3, 1, 2).float().flip(1) - torch.tensor(BLUE_GREEN_RED_MEAN)[:, None, None]
@@ -28,7 +26,8 @@ class ResNet50:
         maps = max_pool2d(pad(maps, (1, 1, 1, 1)), 3, 2)
         for stage, blocks in STAGES:
             for block in range(blocks):
-                maps = self._block(f"res{stage}{'abcdef'[block]}_branch", maps, is_first=block == 0, stride=2 if block == 0 < stage - 2 else 1)
+                is_first = block == 0
+                maps = self._block(f"res{stage}{'abcdef'[block]}_branch", maps, is_first, 2 if is_first and stage > 2 else 1)
         return maps
 
     def _block(self, name: str, maps: torch.Tensor, is_first: bool, stride: int) -> torch.Tensor:

@@ -78,8 +78,10 @@ class Reward:
         reward = self.scorers[place].score(index, tokens)
         if self.bleu_worth:
             reward += self.bleu_worth * self.bleu.score(photo, tokens)
-        caption = self.vocabulary.decode(row)
-        return reward + sum(term.score(photo, caption) for term in self.terms)
+        if self.terms:
+            caption = self.vocabulary.decode(row)
+            reward += sum(term.score(photo, caption) for term in self.terms)
+        return reward
 
 
 def advantage(rewards: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,6 @@ import argparse
 import copy
 import random
 import sys
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -33,9 +32,10 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from checkpoint import Curve, Validation, load_model, save_atomically, save_model
-from dataset import load_images, normalise
+from dataset import endless_batches, load_images, normalise
 from empty import draw_empty
 from features import FrozenInput, cached_grids, encode_grids
+from model import average_towards
 from objects import read_objects
 from photos import Photo, read_photos, read_training_photos
 from reward import ObjectReward, RepeatCost, Reward, advantage
@@ -131,22 +131,13 @@ class RewardStage:
 
     def run(self) -> None:
         """Every step left, with a check after so many; keeps the best by val CIDEr."""
-        batches = islice(self._batches(), self.first_step, None)
+        batches = islice(endless_batches(self.count, self.options.batch, self.options.seed), self.first_step, None)
         for step in tqdm(range(self.first_step, self.steps), desc="steps", initial=self.first_step, total=self.steps):
             torch.manual_seed(1_000_000 * self.options.seed + step)
             generator = torch.Generator().manual_seed(1_000_000 * self.options.seed + step)
             self.rewards.append(self._step(next(batches), generator))
             if (step + 1) % self.options.check_every == 0 or step + 1 == self.steps:
                 self._check(step + 1)
-
-    def _batches(self) -> Iterator[list[int]]:
-        """Photo indices of each step, the same in every run of a seed."""
-        generator = torch.Generator().manual_seed(self.options.seed)
-        batch = self.options.batch
-        while True:
-            order = torch.randperm(self.count, generator=generator).tolist()
-            for start in range(0, self.count - batch + 1, batch):
-                yield order[start : start + batch]
 
     def _step(self, indices: list[int], generator: torch.Generator) -> float:
         """One update from the captions drawn for a batch; returns their mean reward."""
@@ -172,7 +163,7 @@ class RewardStage:
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.schedule.step()
-        self._average()
+        average_towards(self.averaged, self.model, self.options.average)
         return rewards.mean().item()
 
     def _certainty(self, generator: torch.Generator) -> torch.Tensor | float:
@@ -189,11 +180,6 @@ class RewardStage:
             scores = decoder.score_wanted(grid, inputs, tokens != PAD)
         entropy = torch.distributions.Categorical(logits=scores.float()).entropy()
         return CERTAINTY_WEIGHT * (DOUBT - entropy).clamp(min=0).mean()
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        for mean, weight in zip(self.averaged.parameters(), self.model.parameters()):
-            mean.lerp_(weight, 1 - self.options.average)
 
     def _make_schedule(self) -> torch.optim.lr_scheduler.LRScheduler:
         warm_up = self.options.warm_up

@@ -1,9 +1,9 @@
 """Captions that say the same thing twice: "a man is riding a bike on a bike"."""
 
-import re
 from collections import Counter
 
-WORD = re.compile(r"[a-z0-9'-]+")
+from vocabulary import split_words
+
 # words that a good sentence may well say twice
 FUNCTION_WORDS = frozenset(
     "a an another and are as at by for from her his in into is it its near of off on one or other out over some the their"
@@ -13,5 +13,5 @@ FUNCTION_WORDS = frozenset(
 
 def said_twice(caption: str) -> set[str]:
     """The words that stand in a caption more than once, function words aside."""
-    counts = Counter(WORD.findall(caption.lower()))
+    counts = Counter(split_words(caption))
     return {word for word, count in counts.items() if count > 1} - FUNCTION_WORDS
