@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "train"))
 
 from calibration import open_session
 from checkpoint import MAX_TOKENS, load_model
+from encoder import CompositeEncoder
 from graphs import build_decoder, build_encoder
 from model import Captioner, State
 from model_folder import FLOAT_GRAPHS, START, write_checksums, write_settings
@@ -45,6 +46,8 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="model folder to write")
     options = parser.parse_args()
     model, vocabulary = load_model(options.checkpoint)
+    if isinstance(model.encoder, CompositeEncoder):
+        raise SystemExit(f"{options.checkpoint} sees with several networks at once, too many for a model folder: distil.py teaches a small captioner")
     model.eval()
     encoder = build_encoder(model.encoder, model.decoder, model.encoder.image_size)
     decoder = build_decoder(model.decoder, model.encoder.cells)
