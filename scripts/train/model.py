@@ -70,13 +70,14 @@ class Decoder(nn.Module):
         self.output = nn.Linear(shape.hidden + shape.values, shape.embedding)
         self.score_bias = nn.Parameter(torch.zeros(shape.vocabulary))
         self.dropout = nn.Dropout(dropout)
+        self.grid_dropout = nn.Dropout(0.0)
         nn.init.normal_(self.embedding.weight, std=shape.embedding**-0.5)
         nn.init.constant_(self.word_mix.bias[shape.keys : shape.keys + shape.hidden], 1.0)
 
     def read_grid(self, grid: torch.Tensor) -> tuple[Memory, State]:
         """Memory and first state of grids (P, cells, channels)."""
         shape = self.shape
-        mixed = self.memory(grid)
+        mixed = self.memory(self._thinned(grid))
         keys, values = mixed.split([shape.keys, shape.values], dim=-1)
         values = values.clamp(0, shape.value_limit)
         first = torch.tanh(self.first_state(values.mean(dim=1, keepdim=True)))
@@ -84,6 +85,12 @@ class Decoder(nn.Module):
         keys = keys.unflatten(-1, (shape.heads, shape.key)).permute(0, 2, 3, 1)
         values = self.dropout(values).unflatten(-1, (shape.heads, shape.value)).transpose(1, 2)
         return Memory(keys.contiguous(), values.contiguous()), State(hidden, cell)
+
+    def _thinned(self, grid: torch.Tensor) -> torch.Tensor:
+        """In training, the same channels of all cells of a photo put to zero."""
+        if not (self.training and self.grid_dropout.p):
+            return grid
+        return grid * self.grid_dropout(torch.ones_like(grid[:, :1]))
 
     def mix_words(self, tokens: torch.Tensor) -> torch.Tensor:
         """What the words alone give to query and gates: (..., keys + 3 H)."""

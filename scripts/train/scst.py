@@ -58,6 +58,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--frozen-blocks", type=int, help="first encoder blocks that stay as they are (default: those with the largest maps)")
     parser.add_argument("--encoder-rate", type=float, default=1e-5, help="highest learning rate of the encoder, with --views")
     parser.add_argument("--dropout", type=float, default=0.0)
+    parser.add_argument("--grid-dropout", type=float, default=0.0, help="share of the channels of a photo's grid that are put to zero")
     parser.add_argument("--drop-path", type=float, default=0.0, help="share of photos that go past a late residual block of the encoder; fewer go past earlier ones")
     parser.add_argument("--objects", type=Path, action="append", default=[], help="file of detect.py (any number): reward true objects")
     parser.add_argument("--object-reward", type=float, default=0.15, help="of an object seen; what one without a trace costs")
@@ -91,6 +92,7 @@ class RewardStage:
         self.model, self.vocabulary = load_model(options.start)
         self.model.to(options.device)
         self.model.decoder.dropout.p = options.dropout
+        self.model.decoder.grid_dropout.p = options.grid_dropout
         self.averaged = copy.deepcopy(self.model)
         self._open_input(folders, photos, val_photos)
         self.teachers = Teachers(options.teacher, self.vocabulary, folders, options.work, options.device) if options.teacher else None

@@ -55,6 +55,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate of the decoder")
     parser.add_argument("--encoder-rate", type=float, default=1e-4, help="peak learning rate of the encoder")
     parser.add_argument("--dropout", type=float, default=0.3)
+    parser.add_argument("--grid-dropout", type=float, default=0.0, help="share of the channels of a photo's grid that are put to zero")
     parser.add_argument("--drop-path", type=float, default=0.0, help="share of photos that go past a late residual block of the encoder; fewer go past earlier ones")
     parser.add_argument("--unknown", type=float, default=0.0, help="share of the words read that are made <unk>")
     parser.add_argument("--minimum-count", type=int, default=5, help="rarer words become <unk>")
@@ -75,6 +76,7 @@ class Stage:
         self.model, self.vocabulary = self._open_model()
         self.model.to(options.device)
         self.model.decoder.dropout.p = options.dropout
+        self.model.decoder.grid_dropout.p = options.grid_dropout
         self.frozen_blocks = self.model.encoder.frozen_blocks if options.frozen_blocks is None else options.frozen_blocks
         self.model.encoder.thaw(None if options.freeze_encoder else self.frozen_blocks)
         self.model.encoder.drop_paths(options.drop_path)
