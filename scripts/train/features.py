@@ -1,12 +1,13 @@
 """Encoder grids of photos, computed once and kept on disk, so that decoder stages need no encoder."""
 
+from itertools import count, islice, takewhile
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
 from checkpoint import save_atomically
-from dataset import load_images, normalise
+from dataset import augment, load_images, normalise
 from encoder import Encoder
 from photos import Photo
 
@@ -38,31 +39,54 @@ def cached_grids(encoder: Encoder, photos: list[Photo], path: Path, mirrored: bo
     return grids
 
 
+def grids_name(place: int, view: int) -> str:
+    """File of one view of the training photos of a folder, counted from 0."""
+    return f"grids-train{place or ''}{('', '-mirrored')[view] if view < 2 else f'-view{view}'}.pt"
+
+
+def view_of(pixels: torch.Tensor, index: int, view: int) -> torch.Tensor:
+    """Pixels (3, S, S) of photo `index` of its folder: 0 as it is, 1 mirrored, others augmented, the same at every call."""
+    if view < 2:
+        return pixels.flip(2) if view else pixels
+    return augment(pixels[None], torch.Generator().manual_seed(1_000_000 * view + index))[0]
+
+
 class CachedViews:
-    """Grids of the training photos of one folder or several, each as it is or mirrored."""
+    """Grids of the training photos of one folder or several: as they are, mirrored, and in what other views the cache has."""
 
     def __init__(self, encoder: Encoder, folders: list[list[Photo]], cache: Path):
-        self.views = [
-            [cached_grids(encoder, photos, cache / f"grids-train{place or ''}{name}.pt", bool(name)) for name in ("", "-mirrored")]
-            for place, photos in enumerate(folders)
-        ]
-        self.places = [(place, index) for place, photos in enumerate(folders) for index in range(len(photos))]
+        self.views, self.places = [], []
+        for place, photos in enumerate(folders):
+            names = (cache / grids_name(place, view) for view in count())
+            paths = [*islice(names, encoder.views), *takewhile(Path.exists, names)]
+            self.views.append([cached_grids(encoder, photos, path, bool(view)) for view, path in enumerate(paths)])
+            self.places += [(place, index) for index in range(len(photos))]
 
-    def pick(self, indices: list[int], mirrored: torch.Tensor) -> torch.Tensor:
+    def draw(self, indices: list[int], generator: torch.Generator) -> list[int]:
+        """A view for each of the photos."""
+        shares = torch.rand(len(indices), generator=generator).tolist()
+        return [int(share * len(self.views[self.places[index][0]])) for share, index in zip(shares, indices)]
+
+    def pick(self, indices: list[int], views: list[int]) -> torch.Tensor:
         """Grids (P, cells, channels) of photos counted through all folders."""
-        chosen = zip((self.places[index] for index in indices), mirrored.tolist())
-        return torch.stack([self.views[place][int(flip)][index] for (place, index), flip in chosen])
+        chosen = zip((self.places[index] for index in indices), views)
+        return torch.stack([self.views[place][view][index] for (place, index), view in chosen])
+
+    def show(self, images: torch.Tensor, indices: list[int], views: list[int]) -> torch.Tensor:
+        """The pixels (P, 3, S, S) that the grids were made of, at the size of all `images` (N, S, S, 3)."""
+        chosen = zip(normalise(images[indices]), (self.places[index][1] for index in indices), views)
+        return torch.stack([view_of(*one) for one in chosen])
 
 
 class FrozenInput:
-    """Cached grids of the training photos, each as it is or mirrored at random."""
+    """Cached grids of the training photos, a view drawn at random."""
 
     def __init__(self, encoder: Encoder, folders: list[list[Photo]], cache: Path):
         self.views = CachedViews(encoder, folders, cache)
 
     def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
         """Grids (P, cells, channels)."""
-        return self.views.pick(indices, torch.rand(len(indices), generator=generator) < 0.5)
+        return self.views.pick(indices, self.views.draw(indices, generator))
 
     maps = grid
 

@@ -38,7 +38,7 @@ class Teachers:
     @torch.no_grad()
     def probabilities(self, indices: list[int], inputs: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         """Mean probabilities (N, V) after the N words of inputs (P, C, T) that `wanted` marks."""
-        total, mirrored = 0.0, torch.rand(len(indices)) < 0.5
+        total, mirrored = 0.0, torch.randint(2, (len(indices),)).tolist()
         for model, views in zip(self.models, self.views):
             grid = views.pick(indices, mirrored).to(inputs.device)
             total = total + model.decoder.score_wanted(grid, inputs, wanted).float().softmax(dim=-1)
