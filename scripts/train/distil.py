@@ -29,8 +29,9 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from checkpoint import Curve, Validation, load_model, save_atomically, save_model
+from checkpoint import MAX_TOKENS, Curve, Validation, load_model, save_atomically, save_model
 from dataset import CaptionTokens, endless_batches, light, load_images
+from doubt import certainty_loss
 from features import CachedViews, encode_grids
 from model import Captioner, Decoder, average_towards
 from photos import read_photos, read_training_photos
@@ -57,20 +58,23 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--captions", type=int, default=2, help="human captions a photo and step")
     parser.add_argument("--rate", type=float, default=4e-4, help="peak learning rate of the memory layer")
     parser.add_argument("--encoder-rate", type=float, default=1e-4, help="peak learning rate of the encoder")
+    parser.add_argument("--decoder-rate", type=float, default=0.0, help="peak learning rate of the rest of the decoder (0: it stays the teacher's)")
+    parser.add_argument("--empty", type=int, default=0, help="pictures that show nothing, added to each step; words on them must be in doubt")
     parser.add_argument("--average", type=float, default=0.96, help="decay of the running average of the weights")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 
 
-def with_decoder(learner: Captioner, teacher: Captioner) -> Captioner:
-    """The learner's encoder before the teacher's decoder, of which only a new memory layer learns."""
+def with_decoder(learner: Captioner, teacher: Captioner) -> bool:
+    """Put the learner's encoder before the teacher's decoder, with a memory layer to fit; False if it is there already."""
     decoder = Decoder(learner.decoder.shape, dropout=0.0)
     taken = {name: weight for name, weight in teacher.decoder.state_dict().items() if not name.startswith("memory.")}
-    decoder.load_state_dict(taken, strict=False)
+    is_new = any(not torch.equal(weight, learner.decoder.state_dict()[name]) for name, weight in taken.items())
+    decoder.load_state_dict(taken if is_new else learner.decoder.state_dict(), strict=False)
     decoder.requires_grad_(False).memory.requires_grad_(True)
     learner.decoder = decoder
-    return learner
+    return is_new
 
 
 @torch.no_grad()
@@ -126,14 +130,15 @@ class Distillation:
         photos = [photo for photos in folders for photo in photos]
         self.teacher, self.vocabulary = load_model(options.teacher)
         self.teacher.eval().requires_grad_(False)
-        self.model = with_decoder(self._open_learner(), self.teacher)
+        self.model = self._open_learner()
+        is_new = with_decoder(self.model, self.teacher)
         self.encoder, self.decoder = self.model.encoder, self.model.decoder
         self.images = load_images([photo.path for photo in photos], self.encoder.image_size)
         self.val_images = load_images([photo.path for photo in val_photos], self.encoder.image_size)
         self.views = CachedViews(self.teacher.encoder, folders, options.features)
         self.tokens = CaptionTokens(photos, self.vocabulary)
         self.validation = Validation(val_photos, self.vocabulary)
-        self.likeness = self._fit()
+        self.likeness = self._fit(is_new)
         self.encoder.thaw(self.encoder.frozen_blocks)
         self.averaged = copy.deepcopy(self.model)
         self._make_optimizer()
@@ -148,17 +153,22 @@ class Distillation:
             raise SystemExit(f"{self.options.teacher} has other words than {self.options.start}")
         return learner
 
-    def _fit(self) -> Likeness:
+    def _fit(self, is_new: bool) -> Likeness:
         chosen = random.Random(self.options.seed).sample(range(len(self.images)), min(FITTED_PHOTOS, len(self.images)))
         grids = encode_grids(self.encoder, self.images[chosen], mirrored=False).flatten(0, 1).float()
         wanted = self.teacher.decoder.memory(self.views.pick(chosen, [0] * len(chosen)).float()).flatten(0, 1)
-        fit_memory(self.decoder.memory, grids, wanted)
+        if is_new:
+            fit_memory(self.decoder.memory, grids, wanted)
         return Likeness(self.decoder, wanted)
 
     def _make_optimizer(self) -> None:
         thawed = [weight for weight in self.encoder.parameters() if weight.requires_grad]
         rates = [self.options.encoder_rate, self.options.rate]
         groups = [{"params": weights} for weights in (thawed, list(self.decoder.memory.parameters()))]
+        if self.options.decoder_rate:
+            rates.append(self.options.decoder_rate)
+            self.decoder.requires_grad_(True)
+            groups.append({"params": [weight for name, weight in self.decoder.named_parameters() if not name.startswith("memory.")]})
         self.optimizer = torch.optim.AdamW(groups, lr=self.options.rate, betas=(0.9, 0.98), weight_decay=0.01)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, rates, total_steps=self.options.steps, pct_start=0.1)
 
@@ -187,7 +197,8 @@ class Distillation:
             mixed = self.decoder.memory(grid).float()
             scores = self.decoder.score_wanted(grid, inputs, is_word).float().log_softmax(dim=-1)
         divergence = nn.functional.kl_div(scores, words, reduction="batchmean")
-        loss = self.likeness.loss(mixed, wanted) + WORDS_WEIGHT * divergence
+        certainty = certainty_loss(self.model, self.options.empty, MAX_TOKENS, generator)
+        loss = self.likeness.loss(mixed, wanted) + WORDS_WEIGHT * divergence + certainty
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.encoder.parameters(), 1.0)

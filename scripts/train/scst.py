@@ -20,7 +20,6 @@ A run that was stopped goes on from its last check when it is run again.
 
 import argparse
 import copy
-import random
 import sys
 from itertools import islice
 from pathlib import Path
@@ -32,8 +31,8 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from checkpoint import Curve, Validation, load_model, save_atomically, save_model
-from dataset import endless_batches, load_images, normalise
-from empty import draw_empty
+from dataset import endless_batches, load_images
+from doubt import certainty_loss
 from features import FrozenInput, cached_grids, encode_grids
 from model import average_towards
 from objects import read_objects
@@ -42,9 +41,6 @@ from reward import ObjectReward, RepeatCost, Reward, advantage
 from teachers import Teachers
 from views import ViewInput
 from vocabulary import PAD, START, UNKNOWN
-
-DOUBT = 4.0  # nats of entropy a word
-CERTAINTY_WEIGHT = 0.1
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -159,7 +155,8 @@ class RewardStage:
             scores = scores.index_fill(1, torch.tensor([PAD, START, UNKNOWN], device=grid.device), -torch.inf)
         unlikelihood = nn.functional.cross_entropy((scores / self.options.temperature).float(), tokens[is_word], reduction="none")
         weight = advantage(rewards).unsqueeze(-1).expand_as(tokens)[is_word]
-        loss = (weight * unlikelihood).mean() + self.options.teacher_weight * taught + self._certainty(generator)
+        certainty = certainty_loss(self.model, self.options.empty, self.options.longest, generator)
+        loss = (weight * unlikelihood).mean() + self.options.teacher_weight * taught + certainty
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -167,21 +164,6 @@ class RewardStage:
         self.schedule.step()
         average_towards(self.averaged, self.model, self.options.average)
         return rewards.mean().item()
-
-    def _certainty(self, generator: torch.Generator) -> torch.Tensor | float:
-        """How far the words' entropy on empty pictures stays behind DOUBT."""
-        if not self.options.empty:
-            return 0.0
-        encoder, decoder = self.model.encoder, self.model.decoder
-        chooser = random.Random(int(torch.randint(2**31, (1,), generator=generator)))
-        pixels = normalise(draw_empty(self.options.empty, encoder.image_size, chooser).to(self.options.device))
-        with torch.autocast(self.options.device, torch.bfloat16):
-            grid = self.model.grid(pixels.contiguous(memory_format=torch.channels_last))
-            tokens = decoder.generate(grid.detach(), self.options.longest)
-            inputs = torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], dim=-1)
-            scores = decoder.score_wanted(grid, inputs, tokens != PAD)
-        entropy = torch.distributions.Categorical(logits=scores.float()).entropy()
-        return CERTAINTY_WEIGHT * (DOUBT - entropy).clamp(min=0).mean()
 
     def _make_schedule(self) -> torch.optim.lr_scheduler.LRScheduler:
         warm_up = self.options.warm_up
