@@ -40,7 +40,7 @@ class Scorer:
 
     def score(self, model: Captioner) -> float:
         """Greedy, own tokens."""
-        return self.validation.score(model.decoder, encode_grids(model.encoder, self.images, mirrored=False))[0]
+        return self.validation.score(model.decoder, encode_grids(model.encoder, self.images))[0]
 
 
 def main() -> None:

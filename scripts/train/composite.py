@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for the grids")
     parser.add_argument("--detector", type=Path, required=True, help="PicoDet as ONNX, 416 x 416")
     parser.add_argument("--resnet", type=Path, required=True, help="folder with model.json and the shards of ResNet-50")
-    parser.add_argument("--views", type=int, default=2, help="of a training photo: as it is, mirrored, and so many more, augmented")
+    parser.add_argument("--views", type=int, default=2, help="views of a training photo in all: as it is, mirrored, and augmented ones")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

@@ -155,7 +155,7 @@ class Distillation:
 
     def _fit(self, is_new: bool) -> Likeness:
         chosen = random.Random(self.options.seed).sample(range(len(self.images)), min(FITTED_PHOTOS, len(self.images)))
-        grids = encode_grids(self.encoder, self.images[chosen], mirrored=False).flatten(0, 1).float()
+        grids = encode_grids(self.encoder, self.images[chosen]).flatten(0, 1).float()
         wanted = self.teacher.decoder.memory(self.views.pick(chosen, [0] * len(chosen)).float()).flatten(0, 1)
         if is_new:
             fit_memory(self.decoder.memory, grids, wanted)
@@ -208,7 +208,7 @@ class Distillation:
 
     def _check(self, step: int) -> None:
         """Score the averaged weights on val, add to the curve, save all."""
-        score, captions = self.validation.score(self.averaged.decoder, encode_grids(self.averaged.encoder, self.val_images, mirrored=False))
+        score, captions = self.validation.score(self.averaged.decoder, encode_grids(self.averaged.encoder, self.val_images))
         loss = sum(self.losses) / len(self.losses)
         self.losses.clear()
         if score > self.best:

@@ -105,7 +105,7 @@ class Encoder(nn.Module):
 
     channels: int
     frozen_blocks: int
-    views = 2  # of a training photo, made where the cache has none: as it is, and mirrored
+    can_look = True
 
     def __init__(self, image_size: int, stem: nn.Module, blocks: list[Block], head: Convolution | None):
         super().__init__()
@@ -159,7 +159,7 @@ class CompositeEncoder(Encoder):
 
     channels = 5200
     frozen_blocks = 0
-    views = 1
+    can_look = False
 
     def __init__(self, image_size: int = IMAGE_SIZE):
         super().__init__(image_size, nn.Identity(), [], None)

@@ -13,25 +13,26 @@ from photos import Photo
 
 
 @torch.inference_mode()
-def encode_grids(encoder: Encoder, images: torch.Tensor, mirrored: bool, chunk: int = 32, progress: bool = True) -> torch.Tensor:
-    """Grids (N, cells, channels) in bfloat16 of images (N, S, S, 3)."""
+def encode_grids(encoder: Encoder, images: torch.Tensor, view: int = 0, chunk: int = 32, progress: bool = True) -> torch.Tensor:
+    """Grids (N, cells, channels) in bfloat16 of a view of all images (N, S, S, 3) of a folder."""
     encoder.eval()
     device = encoder.device
     grids = torch.empty(len(images), encoder.cells, encoder.channels, dtype=torch.bfloat16)
     for first in tqdm(range(0, len(images), chunk), desc="features", leave=False, disable=not progress):
         pixels = normalise(images[first : first + chunk].to(device))
-        if mirrored:
-            pixels = pixels.flip(3).contiguous(memory_format=torch.channels_last)
+        if view:
+            pixels = torch.stack([view_of(photo, first + place, view) for place, photo in enumerate(pixels)])
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
             grid = encoder(pixels)
         grids[first : first + chunk] = grid.flatten(2).transpose(1, 2)
     return grids
 
 
-def cached_grids(encoder: Encoder, photos: list[Photo], path: Path, mirrored: bool) -> torch.Tensor:
+def cached_grids(encoder: Encoder, photos: list[Photo], path: Path, view: int = 0) -> torch.Tensor:
     """Grids from `path`, computed and written first if the file is missing."""
     if not path.exists():
-        grids = encode_grids(encoder, load_images([photo.path for photo in photos], encoder.image_size), mirrored)
+        grids = encode_grids(encoder, load_images([photo.path for photo in photos], encoder.image_size), view)
         save_atomically(grids, path)
     grids = torch.load(path, mmap=True, weights_only=True)
     if len(grids) != len(photos):
@@ -52,14 +53,14 @@ def view_of(pixels: torch.Tensor, index: int, view: int) -> torch.Tensor:
 
 
 class CachedViews:
-    """Grids of the training photos of one folder or several: as they are, mirrored, and in what other views the cache has."""
+    """Grids of the training photos of one folder or several: as they are, mirrored, and so many views in all, or what there are."""
 
-    def __init__(self, encoder: Encoder, folders: list[list[Photo]], cache: Path):
+    def __init__(self, encoder: Encoder, folders: list[list[Photo]], cache: Path, wanted: int = 2):
         self.views, self.places = [], []
         for place, photos in enumerate(folders):
             names = (cache / grids_name(place, view) for view in count())
-            paths = [*islice(names, encoder.views), *takewhile(Path.exists, names)]
-            self.views.append([cached_grids(encoder, photos, path, bool(view)) for view, path in enumerate(paths)])
+            paths = [*islice(names, wanted if encoder.can_look else 1), *takewhile(Path.exists, names)]
+            self.views.append([cached_grids(encoder, photos, path, view) for view, path in enumerate(paths)])
             self.places += [(place, index) for index in range(len(photos))]
 
     def draw(self, indices: list[int], generator: torch.Generator) -> list[int]:
@@ -81,8 +82,8 @@ class CachedViews:
 class FrozenInput:
     """Cached grids of the training photos, a view drawn at random."""
 
-    def __init__(self, encoder: Encoder, folders: list[list[Photo]], cache: Path):
-        self.views = CachedViews(encoder, folders, cache)
+    def __init__(self, encoder: Encoder, folders: list[list[Photo]], cache: Path, wanted: int):
+        self.views = CachedViews(encoder, folders, cache, wanted)
 
     def grid(self, indices: list[int], generator: torch.Generator) -> torch.Tensor:
         """Grids (P, cells, channels)."""

@@ -93,7 +93,7 @@ def main() -> None:
             candidates = known_rows(photo, vocabulary)
             if not candidates:
                 continue
-            grid = encode_grids(model.encoder, load_images([photo.path], model.encoder.image_size), mirrored=False, progress=False)
+            grid = encode_grids(model.encoder, load_images([photo.path], model.encoder.image_size), progress=False)
             rows = [row for _, row in candidates]
             ranks = log_probabilities(model.decoder, grid, rows) - options.prior * priors.of(rows)
             best = ranks.argsort(descending=True)[: options.captions].tolist()

@@ -50,6 +50,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="folder for features, checkpoints and the curve")
     parser.add_argument("--start", type=Path, required=True, help="checkpoint of the stage before")
     parser.add_argument("--features", type=Path, help="folder of cached features of the same encoder (default: the work folder)")
+    parser.add_argument("--grid-views", type=int, default=2, help="views of a photo whose features are cached: as it is, mirrored, and augmented ones")
     parser.add_argument("--views", type=int, help="train the encoder's last blocks too, on so many views of a photo (0: ever new)")
     parser.add_argument("--frozen-blocks", type=int, help="first encoder blocks that stay as they are (default: those with the largest maps)")
     parser.add_argument("--encoder-rate", type=float, default=1e-5, help="highest learning rate of the encoder, with --views")
@@ -115,8 +116,8 @@ class RewardStage:
             self.val_images = load_images([photo.path for photo in val_photos], self.model.encoder.image_size)
             self.input = ViewInput(self.model, photos, self.options.views, blocks, cache)
         else:
-            self.val_grids = cached_grids(self.model.encoder, val_photos, cache / "grids-val.pt", False)
-            self.input = FrozenInput(self.model.encoder, folders, cache)
+            self.val_grids = cached_grids(self.model.encoder, val_photos, cache / "grids-val.pt")
+            self.input = FrozenInput(self.model.encoder, folders, cache, self.options.grid_views)
         self.model.encoder.thaw(blocks if self.is_thawed else None)
         self.model.encoder.drop_paths(self.options.drop_path)
 
@@ -173,7 +174,7 @@ class RewardStage:
 
     def _check(self, step: int) -> None:
         """Score the averaged weights on val, add to the curve, save all."""
-        grids = self.val_grids if self.val_grids is not None else encode_grids(self.averaged.encoder, self.val_images, mirrored=False)
+        grids = self.val_grids if self.val_grids is not None else encode_grids(self.averaged.encoder, self.val_images)
         score, captions = self.validation.score(self.averaged.decoder, grids)
         reward = sum(self.rewards) / len(self.rewards)
         self.rewards.clear()

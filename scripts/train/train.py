@@ -39,6 +39,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--more", type=Path, action="append", default=[], help="another folder to train on (any number)")
     parser.add_argument("--work", type=Path, required=True, help="folder for features, checkpoints and the curve")
     parser.add_argument("--features", type=Path, help="folder of cached features of the same encoder (default: the work folder)")
+    parser.add_argument("--grid-views", type=int, default=2, help="views of a photo whose features are cached: as it is, mirrored, and augmented ones")
     parser.add_argument("--start", type=Path, help="checkpoint of an earlier stage (default: ImageNet encoder, new decoder)")
     parser.add_argument("--encoder", type=Path, help="checkpoint to take the encoder from, where it is not that of --start")
     parser.add_argument("--network", choices=ENCODERS, help="another encoder than that of --start, new from ImageNet, as its memory layer is (default: as in --start, or the first)")
@@ -178,15 +179,15 @@ class Stage:
     def _open_input(self) -> FrozenInput | ViewInput:
         cache = self.options.features or self.options.work
         if self.options.freeze_encoder:
-            self.val_grids = cached_grids(self.model.encoder, self.val_photos, cache / "grids-val.pt", False)
-            return FrozenInput(self.model.encoder, self.folders, cache)
+            self.val_grids = cached_grids(self.model.encoder, self.val_photos, cache / "grids-val.pt")
+            return FrozenInput(self.model.encoder, self.folders, cache, self.options.grid_views)
         self.val_images = load_images([photo.path for photo in self.val_photos], self.model.encoder.image_size)
         return ViewInput(self.model, self.photos, self.options.views, self.frozen_blocks, cache)
 
     def _val_grids(self) -> torch.Tensor:
         if self.options.freeze_encoder:
             return self.val_grids
-        return encode_grids(self.model.encoder, self.val_images, mirrored=False)
+        return encode_grids(self.model.encoder, self.val_images)
 
     def _save(self, epoch: int) -> None:
         content = {
