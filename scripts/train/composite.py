@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from checkpoint import save_atomically
 from dataset import IMAGE_MEAN, IMAGE_SCALE, load_images, normalise
 from detect import detector_input
-from features import grids_name, view_of
+from features import grids_name, one_view
 from photos import Photo, read_photos, read_training_photos
 from pp_lcnet import LcnetEncoder
 from resnet50 import ResNet50
@@ -93,7 +93,7 @@ def load_views(photos: list[Photo], first: int, size: int, view: int) -> torch.T
     images = load_images([photo.path for photo in photos], size)
     if view == 0:
         return images
-    seen = torch.stack([view_of(pixels, first + place, view) for place, pixels in enumerate(normalise(images))])
+    seen = one_view(normalise(images), first, view)
     return (seen * IMAGE_SCALE + IMAGE_MEAN).round().clamp(0, 255).byte().permute(0, 2, 3, 1)
 
 

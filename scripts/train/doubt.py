@@ -6,8 +6,8 @@ import torch
 
 from dataset import normalise
 from empty import draw_empty
-from model import Captioner
-from vocabulary import PAD, START
+from model import Captioner, as_read
+from vocabulary import PAD
 
 DOUBT = 4.0  # nats of entropy a word
 CERTAINTY_WEIGHT = 0.1
@@ -23,7 +23,7 @@ def certainty_loss(model: Captioner, count: int, longest: int, generator: torch.
     with torch.autocast(device.type, torch.bfloat16):
         grid = model.grid(pixels.contiguous(memory_format=torch.channels_last))
         tokens = model.decoder.generate(grid.detach(), longest)
-        inputs = torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], dim=-1)
+        inputs = as_read(tokens)
         scores = model.decoder.score_wanted(grid, inputs, tokens != PAD)
     entropy = torch.distributions.Categorical(logits=scores.float()).entropy()
     return CERTAINTY_WEIGHT * (DOUBT - entropy).clamp(min=0).mean()

@@ -21,8 +21,7 @@ def encode_grids(encoder: Encoder, images: torch.Tensor, view: int = 0, chunk: i
     for first in tqdm(range(0, len(images), chunk), desc="features", leave=False, disable=not progress):
         pixels = normalise(images[first : first + chunk].to(device))
         if view:
-            pixels = torch.stack([view_of(photo, first + place, view) for place, photo in enumerate(pixels)])
-            pixels = pixels.contiguous(memory_format=torch.channels_last)
+            pixels = one_view(pixels, first, view).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
             grid = encoder(pixels)
         grids[first : first + chunk] = grid.flatten(2).transpose(1, 2)
@@ -50,6 +49,11 @@ def view_of(pixels: torch.Tensor, index: int, view: int) -> torch.Tensor:
     if view < 2:
         return pixels.flip(2) if view else pixels
     return augment(pixels[None], torch.Generator().manual_seed(1_000_000 * view + index))[0]
+
+
+def one_view(pixels: torch.Tensor, first: int, view: int) -> torch.Tensor:
+    """The same view of photos (N, 3, S, S) in a row, of which `first` is the first one's place in its folder."""
+    return torch.stack([view_of(photo, first + place, view) for place, photo in enumerate(pixels)])
 
 
 class CachedViews:

@@ -162,6 +162,11 @@ def draw(scores: torch.Tensor) -> torch.Tensor:
     return torch.searchsorted(reached, place, right=True).squeeze(-1).clamp(max=scores.shape[-1] - 1)
 
 
+def as_read(tokens: torch.Tensor) -> torch.Tensor:
+    """What the decoder reads before it says each of the tokens (..., T)."""
+    return torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], dim=-1)
+
+
 class Captioner(nn.Module):
     """Encoder and decoder together; the grid's channels tell which encoder."""
 

@@ -34,7 +34,7 @@ from checkpoint import Curve, Validation, load_model, save_atomically, save_mode
 from dataset import endless_batches, load_images
 from doubt import certainty_loss
 from features import FrozenInput, cached_grids, encode_grids
-from model import average_towards
+from model import as_read, average_towards
 from objects import read_objects
 from photos import Photo, read_photos, read_training_photos
 from reward import ObjectReward, RepeatCost, Reward, advantage
@@ -148,7 +148,7 @@ class RewardStage:
             tokens = decoder.generate(grid.detach(), self.options.longest, self.options.samples, self.options.temperature)
         tokens = tokens[..., : int((tokens != PAD).any(dim=0).any(dim=0).sum())]
         rewards = self.reward.score(indices, tokens)
-        inputs = torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], dim=-1)
+        inputs = as_read(tokens)
         is_word = tokens != PAD
         with torch.autocast(self.options.device, torch.bfloat16):
             scores = decoder.score_wanted(grid, inputs, is_word)

@@ -26,7 +26,7 @@ from encoder import IMAGE_SIZE
 from features import FrozenInput, cached_grids, encode_grids
 from model import ENCODERS, Captioner, DecoderShape, with_encoder
 from objects import read_objects
-from photos import Photo, read_photos, read_training_photos
+from photos import read_photos, read_training_photos
 from tags import TagHead, Tags
 from teachers import Teachers
 from views import ViewInput
