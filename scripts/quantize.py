@@ -6,7 +6,8 @@
 
 Photos of the train split give the activations' ranges: the encoder sees the photos, the decoder the captions that
 the float model makes for them. Of several ways to choose a range the one is taken whose next-word probabilities,
-on other photos, stay closest to the float model's.
+on other photos, stay closest to the float model's. The encoder's channels are brought to like ranges before
+(`equalization.py`), and the biases of its convolutions are corrected after (`bias_correction.py`).
 """
 
 import argparse
@@ -22,11 +23,15 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "train"))
 
+from bias_correction import correct_biases
 from calibration import METHODS, Samples, choose_ranges, observe
+from equalization import equalize
 from model_folder import FLOAT_GRAPHS, INT8_GRAPHS, SETTINGS, write_checksums
 from onnx_captioner import OnnxCaptioner
 from photos import read_photos
 from quantization import quantize
+
+BIAS_PHOTOS = 32  # of those that give the ranges
 
 
 class Trace(NamedTuple):
@@ -67,17 +72,19 @@ def compare(captioner: OnnxCaptioner, traces: list[Trace]) -> Agreement:
 class Search:
     """Tries every method for one graph while the other graph stays float."""
 
-    def __init__(self, folder: Path, graphs: list[onnx.ModelProto], traces: list[Trace]):
+    def __init__(self, folder: Path, graphs: list[onnx.ModelProto], traces: list[Trace], shown: list[dict]):
         self.folder = folder
         self.graphs = graphs
         self.traces = traces
+        self.shown = shown
 
     def best(self, place: int, samples: Samples, methods: list[str]) -> onnx.ModelProto:
         """The quantized graph at `place` (0 encoder, 1 decoder) that agrees best."""
         candidates = {}
         for method in methods:
             graphs = list(self.graphs)
-            graphs[place] = quantize(self.graphs[place], choose_ranges(samples, method))
+            quantized = quantize(self.graphs[place], choose_ranges(samples, method))
+            graphs[place] = quantized if place else correct_biases(quantized, self.graphs[0], self.shown)
             agreement = compare(OnnxCaptioner(self.folder, *graphs), self.traces)
             print(f"{FLOAT_GRAPHS[place]}, {method}: divergence {agreement.divergence:.4f}, "
                   f"same word {100 * agreement.same_word:.1f} %", flush=True)
@@ -100,11 +107,13 @@ def main() -> None:
     captioner = OnnxCaptioner(options.model, *graphs)
     traces = [follow(captioner, path) for path in tqdm(paths, desc="float captions")]
     seen, checks = traces[: options.photos], traces[options.photos :]
+    shown = [{"pixel_values": trace.pixels} for trace in seen]
+    graphs[0] = equalize(graphs[0], tqdm(shown, desc="encoder channels"))
     samples = (
-        observe(graphs[0], ({"pixel_values": trace.pixels} for trace in tqdm(seen, desc="encoder ranges"))),
+        observe(graphs[0], tqdm(shown, desc="encoder ranges")),
         observe(graphs[1], (feed for trace in tqdm(seen, desc="decoder ranges") for feed in trace.feeds)),
     )
-    search = Search(options.model, graphs, checks)
+    search = Search(options.model, graphs, checks, shown[:BIAS_PHOTOS])
     methods = [options.method] if options.method else list(METHODS)
     quantized = [search.best(place, samples[place], methods) for place in (0, 1)]
     agreement = compare(OnnxCaptioner(options.model, *quantized), checks)
