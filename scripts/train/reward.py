@@ -14,10 +14,10 @@ SCORED_PHOTOS = 1000
 
 
 class ObjectReward:
-    """What naming the objects of a photo is worth."""
+    """What naming the objects of a photo is worth, and what naming others costs."""
 
-    def __init__(self, photos: list[Photo], objects: dict[str, dict[str, float]], worth: float):
-        self.worth = worth
+    def __init__(self, photos: list[Photo], objects: dict[str, dict[str, float]], worth: float, cost: float):
+        self.worth, self.cost = worth, cost
         self.clear, self.allowed = [], []
         for photo in photos:
             seen = objects.get(photo.path.name, {})
@@ -26,10 +26,10 @@ class ObjectReward:
             self.allowed.append(named | {name for name, score in seen.items() if score >= TRACE})
 
     def score(self, photo: int, caption: str) -> float:
-        """Half the worth for people alone where there is more to name; the whole taken off for each thing without a trace."""
+        """Half the worth for people alone where there is more to name; the cost taken off for each thing without a trace."""
         named, clear = classes_named(caption), self.clear[photo]
         right = 1.0 if named & (clear - {"person"}) or clear == {"person"} & named else 0.5 * bool(named & clear)
-        return self.worth * (right - len(named - self.allowed[photo]))
+        return self.worth * right - self.cost * len(named - self.allowed[photo])
 
 
 class RepeatCost:

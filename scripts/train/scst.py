@@ -58,7 +58,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--grid-dropout", type=float, default=0.0, help="share of the channels of a photo's grid that are put to zero")
     parser.add_argument("--drop-path", type=float, default=0.0, help="share of photos that go past a late residual block of the encoder; fewer go past earlier ones")
     parser.add_argument("--objects", type=Path, action="append", default=[], help="file of detect.py (any number): reward true objects")
-    parser.add_argument("--object-reward", type=float, default=0.15, help="of an object seen; what one without a trace costs")
+    parser.add_argument("--object-reward", type=float, default=0.15, help="of an object seen")
+    parser.add_argument("--object-cost", type=float, help="of an object without a trace (default: the reward of one seen)")
     parser.add_argument("--bleu-reward", type=float, default=0.0, help="of a caption's BLEU-4 beside its CIDEr-D")
     parser.add_argument("--repeat-cost", type=float, default=0.0, help="of a word said twice that no human caption of the photo says twice")
     parser.add_argument("--teacher", type=Path, action="append", default=[], help="finished checkpoint (any number) to be like; their features are kept in the work folder")
@@ -105,7 +106,8 @@ class RewardStage:
 
     def _reward_terms(self, photos: list[Photo]) -> list[ObjectReward | RepeatCost]:
         options = self.options
-        terms = [ObjectReward(photos, read_objects(*options.objects), options.object_reward)] if options.objects else []
+        cost = options.object_reward if options.object_cost is None else options.object_cost
+        terms = [ObjectReward(photos, read_objects(*options.objects), options.object_reward, cost)] if options.objects else []
         return terms + ([RepeatCost(photos, options.repeat_cost)] if options.repeat_cost else [])
 
     def _open_input(self, folders: list[list[Photo]], photos: list[Photo], val_photos: list[Photo]) -> None:
