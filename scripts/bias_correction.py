@@ -9,8 +9,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from calibration import open_session
-from quantization import with_outputs
+from calibration import channels_of
 
 
 def correct_biases(quantized: onnx.ModelProto, model: onnx.ModelProto, feeds: list[dict]) -> onnx.ModelProto:
@@ -30,12 +29,7 @@ def correct_biases(quantized: onnx.ModelProto, model: onnx.ModelProto, feeds: li
 
 def channel_means(model: onnx.ModelProto, names: list[str], feeds: list[dict]) -> list[np.ndarray]:
     """Mean of each channel of maps (1, C, H, W), for each of the tensors."""
-    ending_there = onnx.ModelProto()
-    ending_there.CopyFrom(model)
-    del ending_there.graph.output[:]
-    session = open_session(with_outputs(ending_there, names))
-    runs = [[maps.mean(axis=(0, 2, 3)) for maps in session.run(names, feed)] for feed in feeds]
-    return [np.mean(means, axis=0) for means in zip(*runs)]
+    return [rows.mean(axis=0) for rows in channels_of(model, names, feeds, np.mean)]
 
 
 def move(bias: onnx.TensorProto, scale: np.ndarray, shift: np.ndarray) -> None:

@@ -37,6 +37,18 @@ def observe(model: onnx.ModelProto, feeds: Iterable[dict]) -> Samples:
     return {name: np.concatenate(parts) for name, parts in seen.items()}
 
 
+def channels_of(model: onnx.ModelProto, names: list[str], feeds: Iterable[dict], reduce: Callable) -> list[np.ndarray]:
+    """What `reduce` (np.max, np.mean) makes of each channel of maps (1, C, H, W): (feeds, C) for each named tensor."""
+    if not names:
+        return []
+    ending_there = onnx.ModelProto()
+    ending_there.CopyFrom(model)
+    del ending_there.graph.output[:]
+    session = open_session(with_outputs(ending_there, names))
+    runs = [[reduce(maps, axis=(0, 2, 3)) for maps in session.run(names, feed)] for feed in feeds]
+    return [np.stack(rows) for rows in zip(*runs)]
+
+
 def sample(values: np.ndarray, chooser: np.random.Generator) -> np.ndarray:
     """At most SAMPLES_A_RUN values, among them the lowest and the highest."""
     flat = values.ravel()

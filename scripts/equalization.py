@@ -12,12 +12,10 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from calibration import open_session
-from quantization import with_outputs
+from calibration import channels_of
 
 HALF_WAY = 0.5
 KEEP_CHANNELS = ("ReduceMean", "Mul")  # of squeeze and excitation: a factor of a channel stays its factor
-Extremes = dict[str, np.ndarray]
 
 
 def equalize(model: onnx.ModelProto, feeds: Iterable[dict]) -> onnx.ModelProto:
@@ -39,7 +37,8 @@ class Equalizer:
             for name in node.input:
                 self.readers.setdefault(name, []).append(node)
         self.scaled = [node.output[0] for node in nodes if self._is_scalable(node)]
-        self.highest = highest_of_channels(model, self.scaled, feeds)
+        highest = (rows.max(axis=0) for rows in channels_of(model, self.scaled, feeds, np.max))
+        self.highest = dict(zip(self.scaled, highest))
 
     def run(self) -> onnx.ModelProto:
         """The rescaled graph."""
@@ -81,22 +80,11 @@ class Equalizer:
         else:
             factors = ((np.percentile(highest, 99) / highest) ** HALF_WAY).clip(0.2, 20)
         maker = self.makers[self.makers[name].input[0]]
-        for constant, axis in ((maker.input[1], 0), (maker.input[2], 0)):
-            self._multiply(constant, axis, factors)
+        for constant in maker.input[1:]:
+            self._multiply(constant, 0, factors)
         for constant, axis in weights:
             self._multiply(constant, axis, 1 / factors)
 
     def _multiply(self, name: str, axis: int, factors: np.ndarray) -> None:
         others = [index for index in range(self.floats[name].ndim) if index != axis]
         self.floats[name] *= np.expand_dims(factors, others).astype(np.float32)
-
-
-def highest_of_channels(model: onnx.ModelProto, names: list[str], feeds: Iterable[dict]) -> Extremes:
-    """The highest value of each channel of maps (1, C, H, W)."""
-    session = open_session(with_outputs(model, names))
-    highest: Extremes = {}
-    for feed in feeds:
-        for name, maps in zip(names, session.run(names, feed) if names else []):
-            here = maps.max(axis=(0, 2, 3))
-            highest[name] = np.maximum(highest.get(name, here), here)
-    return highest

@@ -4,15 +4,15 @@
 # ///
 """Last stage of training: reward whole captions (self-critical sequence training).
 
-For each photo the decoder draws several captions; each one's CIDEr-D against the human captions, less the mean of
-the others', weighs its log probability. The end token counts as a word of the reward, so that captions end where
-people end theirs. Where a detector's objects are given (`detect.py`), naming one that it saw is worth something and
-naming one of which there is no trace, nor a word in the human captions, costs as much. The weights kept are a running
-average, which the noise of drawn captions hardly moves: the best on val is `best.pt`, the latest `end.pt`. The encoder
-stays frozen, its features computed once; with `--views` its last blocks learn too, from augmented photos. With
-`--empty` some pictures that show nothing are added to each step, on which the decoder learns to be in doubt: rewards
-alone make it sure of itself everywhere. With `--teacher` the words' probabilities learn as well to be the mean of
-those of several finished captioners.
+For each photo the decoder draws several captions; each one's CIDEr-D against the human captions, less the mean of the
+others', weighs its log probability. The end token counts as a word of the reward, so that captions end where people
+end theirs. Where a detector's objects are given (`detect.py`), naming one that it saw is worth something and naming
+one of which there is no trace, nor a word in the human captions, costs as much or `--object-cost`. The weights kept
+are a running average, which the noise of drawn captions hardly moves: the best on val is `best.pt`, the latest
+`end.pt`. The encoder stays frozen, its features computed once; with `--views` its last blocks learn too, from
+augmented photos. With `--empty` some pictures that show nothing are added to each step, on which the decoder learns
+to be in doubt: rewards alone make it sure of itself everywhere. With `--teacher` the words' probabilities learn as
+well to be the mean of those of several finished captioners.
 
     scst.py --data DIR --work runs/rewarded --start runs/tuned/best.pt
 A run that was stopped goes on from its last check when it is run again.
@@ -64,7 +64,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--repeat-cost", type=float, default=0.0, help="of a word said twice that no human caption of the photo says twice")
     parser.add_argument("--teacher", type=Path, action="append", default=[], help="finished checkpoint (any number) to be like; their features are kept in the work folder")
     parser.add_argument("--teacher-weight", type=float, default=0.5, help="of the divergence from the teachers beside the reward")
-    parser.add_argument("--empty", type=int, default=0, help="pictures that show nothing, added to each step; with --views")
+    parser.add_argument("--empty", type=int, default=0, help="pictures that show nothing, added to each step")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--check-every", type=int, default=63, help="steps between two scores on val")
     parser.add_argument("--batch", type=int, default=48, help="photos a step")
