@@ -2,7 +2,10 @@
 # requires-python = ">=3.10"
 # dependencies = ["torch", "numpy", "onnx", "onnxruntime", "matplotlib", "pillow", "tqdm", "numba"]
 # ///
-"""Write a trained checkpoint as a model folder: float graphs and JSON files."""
+"""Write a trained checkpoint as a model folder: float graphs and JSON files.
+
+`--end-cost` takes so many nats off the end token's score, in the graph: captions become a little longer.
+"""
 
 import argparse
 import sys
@@ -20,6 +23,7 @@ from encoder import CompositeEncoder
 from graphs import build_decoder, build_encoder
 from model import Captioner, State
 from model_folder import FLOAT_GRAPHS, START, write_checksums, write_settings
+from vocabulary import END
 
 TOLERANCE = 1e-3
 
@@ -44,11 +48,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path, help="best.pt of a training stage")
     parser.add_argument("output", type=Path, help="model folder to write")
+    parser.add_argument("--end-cost", type=float, default=0.0, help="nats taken off the score of the end token")
     options = parser.parse_args()
     model, vocabulary = load_model(options.checkpoint)
     if isinstance(model.encoder, CompositeEncoder):
         raise SystemExit(f"{options.checkpoint} sees with several networks at once, too many for a model folder: distil.py teaches a small captioner")
     model.eval()
+    with torch.no_grad():
+        model.decoder.score_bias[END] -= options.end_cost
     encoder = build_encoder(model.encoder, model.decoder, model.encoder.image_size)
     decoder = build_decoder(model.decoder, model.encoder.cells)
     difference = check_graphs(model, encoder, decoder)

@@ -6,7 +6,8 @@
 
 The mean of their weights makes better captions than any of them, at no cost when they are made.
 
-    average.py --data DIR --output runs/averaged/best.pt runs/rewarded*/best.pt
+    average.py runs/rewarded*/best.pt --data DIR --output runs/averaged/best.pt
+    average.py runs/a/end.pt runs/b/end.pt --weights 2 1 --data DIR --output runs/averaged/best.pt
 """
 
 import argparse
@@ -25,6 +26,7 @@ from vocabulary import Vocabulary
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", type=Path, nargs="+", help="files of the same shape, from the same start")
+    parser.add_argument("--weights", type=float, nargs="+", help="weight of each in the mean, whatever their sum (default: all alike)")
     parser.add_argument("--output", type=Path, required=True, help="checkpoint to write")
     parser.add_argument("--data", type=Path, required=True, help="folder in Flickr8k or COCO form; val is scored")
     parser.add_argument("--threads", type=int, default=2)
@@ -45,6 +47,9 @@ class Scorer:
 
 def main() -> None:
     options = parse_arguments()
+    shares = options.weights or [1.0] * len(options.checkpoints)
+    if len(shares) != len(options.checkpoints) or not sum(shares) > 0:
+        raise SystemExit(f"{len(options.checkpoints)} checkpoints want as many --weights, with a sum above 0")
     torch.set_num_threads(options.threads)
     loaded = [load_model(path) for path in options.checkpoints]
     models, vocabulary = [model for model, _ in loaded], loaded[0][1]
@@ -52,7 +57,7 @@ def main() -> None:
         raise SystemExit("the checkpoints know different words: only those that went on from one start can be averaged")
     scorer = Scorer(read_photos(options.data, "val"), vocabulary, models[0].encoder.image_size)
     weights = [model.state_dict() for model in models]
-    mean = {name: sum(each[name] for each in weights) / len(weights) for name in weights[0]}
+    mean = {name: sum(share * each[name] for share, each in zip(shares, weights)) / sum(shares) for name in weights[0]}
     for path, model in zip(options.checkpoints, models):
         print(f"{path}: val CIDEr {scorer.score(model):.2f}", flush=True)
     models[0].load_state_dict(mean)

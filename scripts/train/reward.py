@@ -1,5 +1,9 @@
 """What a drawn caption is worth in self-critical training."""
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
 import torch
 
 from bleu import Bleu
@@ -44,28 +48,72 @@ class RepeatCost:
         return -self.cost * len(said_twice(caption) - self.allowed[photo])
 
 
-class Reward:
-    """What a drawn caption is worth: CIDEr-D against the human captions, end token and all, and any of three terms beside it.
+Scene = tuple[float, list[str]]
 
-    They are BLEU-4 times a worth, what the objects named are worth, and what words said twice cost.
+
+def read_scenes(path: Path, count: int) -> dict[str, list[Scene]]:
+    """By file name, likeness and captions of the `count` likest scenes of each photo that `scenes.py` wrote."""
+    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return {row["file"]: [(scene["likeness"], scene["captions"]) for scene in row["scenes"][:count]] for row in rows}
+
+
+class SceneReward:
+    """What saying what people say of like scenes is worth: CIDEr-D against each scene's captions, weighted by its likeness."""
+
+    def __init__(self, photos: list[Photo], scenes: dict[str, list[Scene]], worth: float, vocabulary: Vocabulary):
+        self.worth = worth
+        found = [scenes.get(photo.path.name, []) for photo in photos]
+        self.likeness = [[likeness for likeness, _ in each] for each in found]
+        own = open_scorer(photos, vocabulary)
+        self.scorers = [
+            CiderD([encode_all(each[rank][1], vocabulary) if rank < len(each) else [] for each in found], own.frequency, own.rarest)
+            for rank in range(max(map(len, found)))
+        ]
+
+    def score(self, photo: int, tokens: list[int]) -> float:
+        """Score of one caption, end token and all; 0 for a photo without scenes."""
+        likeness = self.likeness[photo]
+        if not likeness:
+            return 0.0
+        total = sum(weight * scorer.score(photo, tokens) for weight, scorer in zip(likeness, self.scorers))
+        return self.worth * total / sum(likeness)
+
+
+def encode_all(captions: Sequence[str], vocabulary: Vocabulary) -> list[list[int]]:
+    """Tokens of captions, each with its end token."""
+    return [[*vocabulary.encode(caption), END] for caption in captions]
+
+
+def open_scorer(photos: list[Photo], vocabulary: Vocabulary) -> CiderD:
+    """CIDEr-D against the human captions of photos, with document frequencies as of `SCORED_PHOTOS`."""
+    references = [encode_all(photo.captions, vocabulary) for photo in photos]
+    return CiderD(references, rarest=max(len(photos) / SCORED_PHOTOS, 1.0))
+
+
+class Reward:
+    """What a drawn caption is worth: CIDEr-D against the human captions, end token and all, and any of four terms beside it.
+
+    They are BLEU-4 times a worth, what is said of like scenes, what the objects named are worth, and what words said twice cost.
 
     Each folder has document frequencies of its own, those of so many photos as models are scored on: among more, rare
     n-grams would weigh more than they do there.
     """
 
-    def __init__(self, folders: list[list[Photo]], vocabulary: Vocabulary, bleu: float, terms: list[ObjectReward | RepeatCost]):
+    def __init__(
+        self,
+        folders: list[list[Photo]],
+        vocabulary: Vocabulary,
+        bleu: float,
+        scenes: SceneReward | None,
+        terms: list[ObjectReward | RepeatCost],
+    ):
         self.vocabulary = vocabulary
-        self.bleu_worth, self.bleu = bleu, Bleu([self._references(photo) for photos in folders for photo in photos])
-        self.scorers = [self._open_scorer(photos) for photos in folders]
+        self.bleu_worth = bleu
+        self.bleu = Bleu([encode_all(photo.captions, vocabulary) for photos in folders for photo in photos])
+        self.scorers = [open_scorer(photos, vocabulary) for photos in folders]
+        self.scenes = scenes
         self.places = [(place, index) for place, photos in enumerate(folders) for index in range(len(photos))]
         self.terms = terms
-
-    def _open_scorer(self, photos: list[Photo]) -> CiderD:
-        references = [self._references(photo) for photo in photos]
-        return CiderD(references, rarest=max(len(photos) / SCORED_PHOTOS, 1.0))
-
-    def _references(self, photo: Photo) -> list[list[int]]:
-        return [[*self.vocabulary.encode(caption), END] for caption in photo.captions]
 
     def score(self, indices: list[int], tokens: torch.Tensor) -> torch.Tensor:
         """Rewards (P, C) of tokens (P, C, T)."""
@@ -78,6 +126,8 @@ class Reward:
         reward = self.scorers[place].score(index, tokens)
         if self.bleu_worth:
             reward += self.bleu_worth * self.bleu.score(photo, tokens)
+        if self.scenes:
+            reward += self.scenes.score(photo, tokens)
         if self.terms:
             caption = self.vocabulary.decode(row)
             reward += sum(term.score(photo, caption) for term in self.terms)

@@ -7,8 +7,9 @@
 For each photo the decoder draws several captions; each one's CIDEr-D against the human captions, less the mean of the
 others', weighs its log probability. The end token counts as a word of the reward, so that captions end where people
 end theirs. Where a detector's objects are given (`detect.py`), naming one that it saw is worth something and naming
-one of which there is no trace, nor a word in the human captions, costs as much or `--object-cost`. The weights kept
-are a running average, which the noise of drawn captions hardly moves: the best on val is `best.pt`, the latest
+one of which there is no trace, nor a word in the human captions, costs as much or `--object-cost`. With `--scenes`
+what people say of like scenes (`scenes.py`) is worth something too: a photo's own five captions alone are soon learned by
+heart. The weights kept are a running average, which the noise of drawn captions hardly moves: the best on val is `best.pt`, the latest
 `end.pt`. The encoder stays frozen, its features computed once; with `--views` its last blocks learn too, from
 augmented photos. With `--empty` some pictures that show nothing are added to each step, on which the decoder learns
 to be in doubt: rewards alone make it sure of itself everywhere. With `--teacher` the words' probabilities learn as
@@ -37,7 +38,7 @@ from features import FrozenInput, cached_grids, encode_grids
 from model import as_read, average_towards
 from objects import read_objects
 from photos import Photo, read_photos, read_training_photos
-from reward import ObjectReward, RepeatCost, Reward, advantage
+from reward import ObjectReward, RepeatCost, Reward, SceneReward, advantage, read_scenes
 from teachers import Teachers
 from views import ViewInput
 from vocabulary import PAD, START, UNKNOWN
@@ -61,6 +62,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--object-reward", type=float, default=0.15, help="of an object seen")
     parser.add_argument("--object-cost", type=float, help="of an object without a trace (default: the reward of one seen)")
     parser.add_argument("--bleu-reward", type=float, default=0.0, help="of a caption's BLEU-4 beside its CIDEr-D")
+    parser.add_argument("--scenes", type=Path, help="file of scenes.py: reward what people say of like scenes")
+    parser.add_argument("--scene-reward", type=float, default=1.5, help="of the CIDEr-D against like scenes, beside that against the photo's own captions")
+    parser.add_argument("--scene-count", type=int, default=4, help="like scenes a photo")
     parser.add_argument("--repeat-cost", type=float, default=0.0, help="of a word said twice that no human caption of the photo says twice")
     parser.add_argument("--teacher", type=Path, action="append", default=[], help="finished checkpoint (any number) to be like; their features are kept in the work folder")
     parser.add_argument("--teacher-weight", type=float, default=0.5, help="of the divergence from the teachers beside the reward")
@@ -94,7 +98,7 @@ class RewardStage:
         self.averaged = copy.deepcopy(self.model)
         self._open_input(folders, photos, val_photos)
         self.teachers = Teachers(options.teacher, self.vocabulary, folders, options.work, options.device) if options.teacher else None
-        self.count, self.reward = len(photos), Reward(folders, self.vocabulary, options.bleu_reward, self._reward_terms(photos))
+        self.count, self.reward = len(photos), self._open_reward(folders, photos)
         self.validation = Validation(val_photos, self.vocabulary)
         self.optimizer = self._make_optimizer()
         self.steps = options.epochs * (self.count // options.batch)
@@ -103,6 +107,13 @@ class RewardStage:
         if (options.work / "last.pt").exists():
             self.first_step, self.best, self.rewards, rows = self._resume()
         self.curve = Curve(options.work, rows)
+
+    def _open_reward(self, folders: list[list[Photo]], photos: list[Photo]) -> Reward:
+        options, scenes = self.options, None
+        if options.scenes:
+            found = read_scenes(options.scenes, options.scene_count)
+            scenes = SceneReward(photos, found, options.scene_reward, self.vocabulary)
+        return Reward(folders, self.vocabulary, options.bleu_reward, scenes, self._reward_terms(photos))
 
     def _reward_terms(self, photos: list[Photo]) -> list[ObjectReward | RepeatCost]:
         options = self.options
