@@ -8,12 +8,12 @@ For each photo the decoder draws several captions; each one's CIDEr-D against th
 others', weighs its log probability. The end token counts as a word of the reward, so that captions end where people
 end theirs. Where a detector's objects are given (`detect.py`), naming one that it saw is worth something and naming
 one of which there is no trace, nor a word in the human captions, costs as much or `--object-cost`. With `--scenes`
-what people say of like scenes (`scenes.py`) is worth something too: a photo's own five captions alone are soon learned by
-heart. The weights kept are a running average, which the noise of drawn captions hardly moves: the best on val is `best.pt`, the latest
-`end.pt`. The encoder stays frozen, its features computed once; with `--views` its last blocks learn too, from
-augmented photos. With `--empty` some pictures that show nothing are added to each step, on which the decoder learns
-to be in doubt: rewards alone make it sure of itself everywhere. With `--teacher` the words' probabilities learn as
-well to be the mean of those of several finished captioners.
+what people say of like scenes (`scenes.py`) is worth something too: a photo's own captions alone are soon learned by
+heart. The weights kept are a running average, which the noise of drawn captions hardly moves: the best on val is
+`best.pt`, the latest `end.pt`. The encoder stays frozen, its features computed once; with `--views` its last blocks
+learn too, from augmented photos. With `--empty` some pictures that show nothing are added to each step, on which the
+decoder learns to be in doubt: rewards alone make it sure of itself everywhere. With `--teacher` the words'
+probabilities learn as well to be the mean of those of several finished captioners.
 
     scst.py --data DIR --work runs/rewarded --start runs/tuned/best.pt
 A run that was stopped goes on from its last check when it is run again.
