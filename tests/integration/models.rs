@@ -222,10 +222,12 @@ fn the_model_inside_the_program_is_compared_with_the_list_inside_it() {
 }
 
 #[test]
-fn the_small_model_is_what_its_list_says_and_sees_the_dog() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/small");
-    let (folder, photo) = (folder.display().to_string(), fixture("photos/dog.jpg").display().to_string());
-    let output = scenescribe(&["caption", "--verify", "--model", &folder, &photo]);
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stdout(&output).contains("brown dog"), "{}", stdout(&output));
+fn the_other_models_are_what_their_lists_say_and_see_the_dog() {
+    for name in ["models/small", "models/broad"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let (folder, photo) = (folder.display().to_string(), fixture("photos/dog.jpg").display().to_string());
+        let output = scenescribe(&["caption", "--verify", "--model", &folder, &photo]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(stdout(&output).contains("brown dog"), "{name}: {}", stdout(&output));
+    }
 }
