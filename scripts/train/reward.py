@@ -57,28 +57,6 @@ def read_scenes(path: Path, count: int) -> dict[str, list[Scene]]:
     return {row["file"]: [(scene["likeness"], scene["captions"]) for scene in row["scenes"][:count]] for row in rows}
 
 
-class SceneReward:
-    """What saying what people say of like scenes is worth: CIDEr-D against each scene's captions, weighted by its likeness."""
-
-    def __init__(self, photos: list[Photo], scenes: dict[str, list[Scene]], worth: float, vocabulary: Vocabulary):
-        self.worth = worth
-        found = [scenes.get(photo.path.name, []) for photo in photos]
-        self.likeness = [[likeness for likeness, _ in each] for each in found]
-        own = open_scorer(photos, vocabulary)
-        self.scorers = [
-            CiderD([encode_all(each[rank][1], vocabulary) if rank < len(each) else [] for each in found], own.frequency, own.rarest)
-            for rank in range(max(map(len, found)))
-        ]
-
-    def score(self, photo: int, tokens: list[int]) -> float:
-        """Score of one caption, end token and all; 0 for a photo without scenes."""
-        likeness = self.likeness[photo]
-        if not likeness:
-            return 0.0
-        total = sum(weight * scorer.score(photo, tokens) for weight, scorer in zip(likeness, self.scorers))
-        return self.worth * total / sum(likeness)
-
-
 def encode_all(captions: Sequence[str], vocabulary: Vocabulary) -> list[list[int]]:
     """Tokens of captions, each with its end token."""
     return [[*vocabulary.encode(caption), END] for caption in captions]
@@ -90,10 +68,18 @@ def open_scorer(photos: list[Photo], vocabulary: Vocabulary) -> CiderD:
     return CiderD(references, rarest=max(len(photos) / SCORED_PHOTOS, 1.0))
 
 
+def open_scene_scorer(photos: list[Photo], scenes: dict[str, list[Scene]], own: CiderD, vocabulary: Vocabulary) -> CiderD:
+    """CIDEr-D against what people say of scenes like each photo, weighted by likeness; document frequencies are the photos' own."""
+    captions = [[(likeness, text) for likeness, texts in scenes.get(photo.path.name, []) for text in texts] for photo in photos]
+    references = [encode_all([text for _, text in each], vocabulary) for each in captions]
+    return CiderD(references, own.frequency, own.rarest, [[likeness for likeness, _ in each] for each in captions])
+
+
 class Reward:
     """What a drawn caption is worth: CIDEr-D against the human captions, end token and all, and any of four terms beside it.
 
-    They are BLEU-4 times a worth, what is said of like scenes, what the objects named are worth, and what words said twice cost.
+    They are BLEU-4 times a worth, CIDEr-D against what is said of like scenes times another, what the objects named are worth, and
+    what words said twice cost.
 
     Each folder has document frequencies of its own, those of so many photos as models are scored on: among more, rare
     n-grams would weigh more than they do there.
@@ -104,14 +90,16 @@ class Reward:
         folders: list[list[Photo]],
         vocabulary: Vocabulary,
         bleu: float,
-        scenes: SceneReward | None,
+        scene_worth: float,
+        scenes: dict[str, list[Scene]],
         terms: list[ObjectReward | RepeatCost],
     ):
         self.vocabulary = vocabulary
         self.bleu_worth = bleu
         self.bleu = Bleu([encode_all(photo.captions, vocabulary) for photos in folders for photo in photos])
         self.scorers = [open_scorer(photos, vocabulary) for photos in folders]
-        self.scenes = scenes
+        self.scene_worth = scene_worth if scenes else 0.0
+        self.scene_scorers = [open_scene_scorer(photos, scenes, own, vocabulary) for photos, own in zip(folders, self.scorers)]
         self.places = [(place, index) for place, photos in enumerate(folders) for index in range(len(photos))]
         self.terms = terms
 
@@ -126,8 +114,8 @@ class Reward:
         reward = self.scorers[place].score(index, tokens)
         if self.bleu_worth:
             reward += self.bleu_worth * self.bleu.score(photo, tokens)
-        if self.scenes:
-            reward += self.scenes.score(photo, tokens)
+        if self.scene_worth:
+            reward += self.scene_worth * self.scene_scorers[place].score(index, tokens)
         if self.terms:
             caption = self.vocabulary.decode(row)
             reward += sum(term.score(photo, caption) for term in self.terms)

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from cider import LONGEST
+from cider import LONGEST, ngrams
 from photos import read_photos
 from vocabulary import split_words
 
@@ -63,8 +63,7 @@ class Ngrams:
     def _count(self, groups: list[Group], is_text: bool) -> scipy.sparse.csr_matrix:
         rows, columns, values = [], [], []
         for row, group in enumerate(groups):
-            ngrams = (tuple(words[first : first + self.size]) for words in group for first in range(len(words) - self.size + 1))
-            for ngram, count in Counter(ngrams).items():
+            for ngram, count in Counter(ngram for words in group for ngram in ngrams(words, self.size)).items():
                 if is_text or ngram in self.places:
                     rows.append(row)
                     columns.append(self.places.setdefault(ngram, len(self.places)))
@@ -81,10 +80,10 @@ def likenesses(photos: list[Group], groups: list[Group]) -> np.ndarray:
     """Cosines (photos, groups), the mean of those of all sizes of n-grams; -1 for groups that are one of the photos."""
     likeness = np.zeros((len(photos), len(groups)), np.float32)
     for size in tqdm(range(1, LONGEST + 1), desc="n-grams"):
-        ngrams = Ngrams(groups, size)
-        others = ngrams.of(photos)
+        text = Ngrams(groups, size)
+        others = text.of(photos)
         for first in range(0, len(photos), CHUNK):
-            likeness[first : first + CHUNK] += (others[first : first + CHUNK] @ ngrams.vectors.T).toarray() / LONGEST
+            likeness[first : first + CHUNK] += (others[first : first + CHUNK] @ text.vectors.T).toarray() / LONGEST
     own = {tuple(words) for photo in photos for words in photo}
     likeness[:, [sum(tuple(words) in own for words in group) > 1 for group in groups]] = -1
     return likeness

@@ -38,7 +38,7 @@ from features import FrozenInput, cached_grids, encode_grids
 from model import as_read, average_towards
 from objects import read_objects
 from photos import Photo, read_photos, read_training_photos
-from reward import ObjectReward, RepeatCost, Reward, SceneReward, advantage, read_scenes
+from reward import ObjectReward, RepeatCost, Reward, advantage, read_scenes
 from teachers import Teachers
 from views import ViewInput
 from vocabulary import PAD, START, UNKNOWN
@@ -109,11 +109,9 @@ class RewardStage:
         self.curve = Curve(options.work, rows)
 
     def _open_reward(self, folders: list[list[Photo]], photos: list[Photo]) -> Reward:
-        options, scenes = self.options, None
-        if options.scenes:
-            found = read_scenes(options.scenes, options.scene_count)
-            scenes = SceneReward(photos, found, options.scene_reward, self.vocabulary)
-        return Reward(folders, self.vocabulary, options.bleu_reward, scenes, self._reward_terms(photos))
+        options = self.options
+        scenes = read_scenes(options.scenes, options.scene_count) if options.scenes else {}
+        return Reward(folders, self.vocabulary, options.bleu_reward, options.scene_reward, scenes, self._reward_terms(photos))
 
     def _reward_terms(self, photos: list[Photo]) -> list[ObjectReward | RepeatCost]:
         options = self.options
